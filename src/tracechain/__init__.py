@@ -1,0 +1,1 @@
+"""Tracechain: signed product codes, supply-chain events and verification at scan time."""

@@ -1,0 +1,1 @@
+"""The rules of the field, pure: no I/O, no protobuf, no SQL, no clock."""
