@@ -1,0 +1,100 @@
+"""How values of the domain look as JSON, for every store and cache: exact both ways."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from tracechain.domain.party import Credential, Party, PartyKind, Role
+from tracechain.domain.product import License, Product
+from tracechain.domain.recall import Recall, RecallKind
+from tracechain.domain.text import LocalizedText
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON, Chinese as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def party_to_json(party: Party) -> str:
+    """A party as JSON text."""
+    return dumps(asdict(party))
+
+
+def party_from_json(text: str) -> Party:
+    """The party that `party_to_json` wrote."""
+    data = json.loads(text)
+    return Party(
+        data["gln"],
+        data["uscc"],
+        data["region"],
+        PartyKind(data["kind"]),
+        LocalizedText(**data["display_name"]),
+        data["create_time"],
+    )
+
+
+def product_to_json(product: Product) -> str:
+    """A product as JSON text."""
+    return dumps(asdict(product))
+
+
+def product_from_json(text: str) -> Product:
+    """The product that `product_to_json` wrote."""
+    data = json.loads(text)
+    return Product(
+        data["gtin"],
+        data["issuer_gln"],
+        LocalizedText(**data["display_name"]),
+        tuple(License(**item) for item in data["licenses"]),
+        tuple(data["standards"]),
+        data["create_time"],
+    )
+
+
+def credential_to_json(credential: Credential) -> str:
+    """A credential as JSON text; its revocation is kept beside it, not in it."""
+    data = asdict(credential)
+    data["secret_hash"] = credential.secret_hash.hex()
+    del data["revoke_time"]
+    return dumps(data)
+
+
+def credential_from_json(text: str, revoke_time: int | None) -> Credential:
+    """The credential that `credential_to_json` wrote."""
+    data = json.loads(text)
+    return Credential(
+        data["credential_id"],
+        data["party_gln"],
+        Role(data["role"]),
+        data["region"],
+        data["label"],
+        bytes.fromhex(data["secret_hash"]),
+        data["create_time"],
+        revoke_time,
+    )
+
+
+def recall_to_json(recall: Recall) -> str:
+    """A recall as JSON text; its lifting is kept beside it, not in it."""
+    data = asdict(recall)
+    del data["lift_time"], data["lift_reason"]
+    return dumps(data)
+
+
+def recall_from_json(text: str, lift_time: int | None, lift_reason: str) -> Recall:
+    """The recall that `recall_to_json` wrote."""
+    data = json.loads(text)
+    return Recall(
+        data["recall_id"],
+        data["batch_number"],
+        RecallKind(data["kind"]),
+        tuple((first, end) for first, end in data["spans"]),
+        LocalizedText(**data["notice"]),
+        data["decider_gln"],
+        data["by_regulator"],
+        data["create_time"],
+        lift_time,
+        lift_reason,
+    )

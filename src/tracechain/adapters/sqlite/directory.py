@@ -1,0 +1,193 @@
+"""Parties, credentials, keys and products in SQLite: the Directory port."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from tracechain.adapters import records
+from tracechain.adapters.sqlite.session import Session
+from tracechain.domain.code import Algorithm
+from tracechain.domain.keys import IssuerKey
+from tracechain.domain.party import Credential, Party
+from tracechain.domain.product import Product
+
+_KEY_COLUMNS = (
+    "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
+    "revoke_time, revoke_reason"
+)
+
+
+def next_number(connection: sqlite3.Connection, name: str) -> int:
+    """The next value of a counter, from 1; gaps appear where a transaction rolls back."""
+    row = connection.execute(
+        "UPDATE counter SET value = value + 1 WHERE name = ? RETURNING value", (name,)
+    ).fetchone()
+    return int(row[0])
+
+
+class DirectoryPart:
+    """See tracechain.app.ports.Directory."""
+
+    _writer: Session
+    _reader: Session
+
+    async def put_party(self, party: Party) -> Party:
+        def work(connection: sqlite3.Connection) -> Party:
+            connection.execute(
+                "INSERT INTO party (gln, region, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (party.gln, party.region, records.party_to_json(party)),
+            )
+            row = connection.execute(
+                "SELECT body FROM party WHERE gln = ?", (party.gln,)
+            ).fetchone()
+            return records.party_from_json(row[0])
+
+        return await self._writer.write(work)
+
+    async def get_party(self, gln: str) -> Party | None:
+        row = await self._row("SELECT body FROM party WHERE gln = ?", (gln,))
+        return records.party_from_json(row[0]) if row else None
+
+    async def list_parties(self, after: str, limit: int, region: str) -> list[Party]:
+        rows = await self._rows(
+            "SELECT body FROM party WHERE gln > ? AND substr(region, 1, ?) = ? "
+            "ORDER BY gln LIMIT ?",
+            (after, len(region), region, limit),
+        )
+        return [records.party_from_json(row[0]) for row in rows]
+
+    async def put_credential(self, credential: Credential) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            cursor = connection.execute(
+                "INSERT INTO credential (credential_id, party_gln, body) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                (
+                    credential.credential_id,
+                    credential.party_gln,
+                    records.credential_to_json(credential),
+                ),
+            )
+            return cursor.rowcount == 1
+
+        return await self._writer.write(work)
+
+    async def get_credential(self, credential_id: str) -> Credential | None:
+        row = await self._row(
+            "SELECT body, revoke_time FROM credential WHERE credential_id = ?", (credential_id,)
+        )
+        return records.credential_from_json(*row) if row else None
+
+    async def list_credentials(self, gln: str) -> list[Credential]:
+        rows = await self._rows(
+            "SELECT body, revoke_time FROM credential WHERE party_gln = ?", (gln,)
+        )
+        found = [records.credential_from_json(*row) for row in rows]
+        return sorted(found, key=lambda c: (c.create_time, c.credential_id))
+
+    async def revoke_credential(self, credential_id: str, time: int) -> Credential | None:
+        def work(connection: sqlite3.Connection) -> Credential | None:
+            connection.execute(
+                "UPDATE credential SET revoke_time = ? "
+                "WHERE credential_id = ? AND revoke_time IS NULL",
+                (time, credential_id),
+            )
+            row = connection.execute(
+                "SELECT body, revoke_time FROM credential WHERE credential_id = ?",
+                (credential_id,),
+            ).fetchone()
+            return records.credential_from_json(*row) if row else None
+
+        return await self._writer.write(work)
+
+    async def reserve_key_id(self) -> int:
+        return await self._writer.write(lambda connection: next_number(connection, "key_id"))
+
+    async def put_key(self, key: IssuerKey) -> IssuerKey:
+        def work(connection: sqlite3.Connection) -> IssuerKey:
+            connection.execute(
+                "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, "
+                "wrapped_secret, request_id, create_time, change_time) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    key.key_id,
+                    key.issuer_gln,
+                    key.algorithm.value,
+                    key.public_key,
+                    key.wrapped_secret,
+                    key.request_id,
+                    key.create_time,
+                    key.create_time,
+                ),
+            )
+            row = connection.execute(
+                f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE issuer_gln = ? AND request_id = ?",
+                (key.issuer_gln, key.request_id),
+            ).fetchone()
+            return _key(row)
+
+        return await self._writer.write(work)
+
+    async def list_keys(self, changed_since: int) -> list[IssuerKey]:
+        rows = await self._rows(
+            f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE change_time >= ? ORDER BY key_id",
+            (changed_since,),
+        )
+        return [_key(row) for row in rows]
+
+    async def revoke_key(self, key_id: int, time: int, reason: str, now: int) -> IssuerKey | None:
+        def work(connection: sqlite3.Connection) -> IssuerKey | None:
+            connection.execute(
+                "UPDATE issuer_key SET revoke_time = ?, revoke_reason = ?, change_time = ? "
+                "WHERE key_id = ? AND revoke_time IS NULL",
+                (time, reason, now, key_id),
+            )
+            row = connection.execute(
+                f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE key_id = ?", (key_id,)
+            ).fetchone()
+            return _key(row) if row else None
+
+        return await self._writer.write(work)
+
+    async def put_product(self, product: Product) -> Product:
+        def work(connection: sqlite3.Connection) -> Product:
+            connection.execute(
+                "INSERT INTO product (gtin, issuer_gln, body) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                (product.gtin, product.issuer_gln, records.product_to_json(product)),
+            )
+            row = connection.execute(
+                "SELECT body FROM product WHERE gtin = ?", (product.gtin,)
+            ).fetchone()
+            return records.product_from_json(row[0])
+
+        return await self._writer.write(work)
+
+    async def get_product(self, gtin: str) -> Product | None:
+        row = await self._row("SELECT body FROM product WHERE gtin = ?", (gtin,))
+        return records.product_from_json(row[0]) if row else None
+
+    async def list_products(self, issuer: str, after: str, limit: int) -> list[Product]:
+        if issuer:
+            rows = await self._rows(
+                "SELECT body FROM product WHERE issuer_gln = ? AND gtin > ? ORDER BY gtin LIMIT ?",
+                (issuer, after, limit),
+            )
+        else:
+            rows = await self._rows(
+                "SELECT body FROM product WHERE gtin > ? ORDER BY gtin LIMIT ?", (after, limit)
+            )
+        return [records.product_from_json(row[0]) for row in rows]
+
+    async def _row(self, sql: str, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        rows = await self._rows(sql, parameters)
+        return rows[0] if rows else None
+
+    async def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return await self._reader.read(lambda c: c.execute(sql, parameters).fetchall())
+
+
+def _key(row: tuple[Any, ...]) -> IssuerKey:
+    return IssuerKey(
+        row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8]
+    )

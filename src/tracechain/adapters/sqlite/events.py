@@ -1,0 +1,243 @@
+"""Events, touches and documents in SQLite: the EventStore port."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from tracechain.adapters.sqlite.session import Session
+from tracechain.app.ports import (
+    NewEvent,
+    PlaceSummary,
+    StoredDocument,
+    StoredEvent,
+    UnitRecord,
+)
+from tracechain.domain.batch_key import derived
+from tracechain.domain.touch import EventDigest, Thing, Touch, TouchRole
+
+# Size classes of runs: level n holds runs of at most 16^n units.
+_LEVELS = tuple(16**level for level in range(9))
+
+_TOUCH_COLUMNS = (
+    "batch_key", "first", "beyond", "role", "is_class", "event_id", "declaration", "event_time",
+    "record_time", "type", "action", "step", "disposition", "recorder", "source", "destination",
+    "read_point", "biz_location", "parent_key", "parent_unit", "parent_uri", "clears",
+)  # fmt: skip
+_INSERT_EVENT = (
+    "INSERT INTO event (batch_key, event_id, declaration, event_time, record_time, recorder, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+_INSERT_TOUCH = (
+    f"INSERT INTO touch (level, {', '.join(_TOUCH_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * (len(_TOUCH_COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
+)
+_OVERLAPPING = (
+    f"SELECT {', '.join(_TOUCH_COLUMNS)} FROM touch WHERE batch_key = ? AND level = ? "
+    "AND first BETWEEN ? AND ? AND beyond > ? AND event_time <= ? "
+    "ORDER BY event_time, event_id LIMIT ?"
+)
+_JSON_COLUMNS = ", ".join(
+    f"hex(t.{name})" if name in ("event_id", "declaration") else f"t.{name}"
+    for name in _TOUCH_COLUMNS
+)
+# One row, one JSON text: see scans.py. A unit's touches, whatever the size of their runs.
+_UNITS = f"""
+SELECT json_group_array(json_array(q.key, {_JSON_COLUMNS}))
+FROM json_each(?) AS q CROSS JOIN json_each(?) AS size CROSS JOIN touch AS t
+ON t.batch_key = json_extract(q.value, '$[0]') AND t.level = size.key
+AND t.first BETWEEN json_extract(q.value, '$[1]') - size.value + 1
+    AND json_extract(q.value, '$[1]')
+WHERE t.beyond > json_extract(q.value, '$[1]')
+"""
+_CLAIMS = """
+SELECT json_group_array(json_array(q.key, c.time)) FROM json_each(?) AS q CROSS JOIN claim AS c
+ON c.batch_key = json_extract(q.value, '$[0]') AND c.unit = json_extract(q.value, '$[1]')
+"""
+_SIZES = json.dumps(_LEVELS)
+_ENDED = """
+SELECT first, beyond FROM touch WHERE batch_key = ? AND declaration = x'' AND is_class = 0
+AND (disposition IN ('retail_sold', 'dispensed', 'destroyed', 'disposed')
+    OR step IN ('retail_selling', 'consuming', 'dispensing', 'decommissioning', 'exporting',
+        'destroying') OR role = 'input')
+ORDER BY first, beyond
+"""
+
+
+class EventPart:
+    """See tracechain.app.ports.EventStore."""
+
+    _writer: Session
+    _reader: Session
+
+    async def append_events(self, events: Sequence[NewEvent]) -> list[bool]:
+        def work(connection: sqlite3.Connection) -> list[bool]:
+            added: list[bool] = []
+            rows: list[tuple[Any, ...]] = []
+            for new in events:
+                event = new.event
+                cursor = connection.execute(
+                    _INSERT_EVENT,
+                    (
+                        _event_key(event.event_id),
+                        event.event_id,
+                        event.declaration,
+                        event.event_time,
+                        event.record_time,
+                        event.recorder,
+                        event.body,
+                    ),
+                )
+                added.append(cursor.rowcount == 1)
+                if added[-1]:
+                    rows.extend(_touch_row(touch) for touch in new.touches)
+            connection.executemany(_INSERT_TOUCH, rows)
+            return added
+
+        return await self._writer.write(work)
+
+    async def get_events(self, ids: Sequence[tuple[bytes, bytes]]) -> list[StoredEvent | None]:
+        def work(connection: sqlite3.Connection) -> list[StoredEvent | None]:
+            found: list[StoredEvent | None] = []
+            for event_id, declaration in ids:
+                row = connection.execute(
+                    "SELECT event_id, declaration, event_time, record_time, recorder, body "
+                    "FROM event WHERE batch_key = ? AND event_id = ? AND declaration = ?",
+                    (_event_key(event_id), event_id, declaration),
+                ).fetchone()
+                found.append(StoredEvent(*row) if row else None)
+            return found
+
+        return await self._reader.read(work)
+
+    async def touches(
+        self, things: Sequence[Thing], limit: int, until: int | None = None
+    ) -> list[list[Touch]]:
+        latest = until if until is not None else (1 << 63) - 1
+
+        def one(connection: sqlite3.Connection, thing: Thing) -> list[Touch]:
+            rows: list[tuple[Any, ...]] = []
+            # Large runs first: where the limit cuts, it cuts what concerns single units.
+            for level in range(len(_LEVELS) - 1, -1, -1):
+                if len(rows) >= limit:
+                    break
+                rows += connection.execute(
+                    _OVERLAPPING,
+                    (
+                        thing.batch_key,
+                        level,
+                        thing.first - _LEVELS[level] + 1,
+                        thing.end - 1,
+                        thing.first,
+                        latest,
+                        limit - len(rows),
+                    ),
+                ).fetchall()
+            found = [_touch(row) for row in rows]
+            return sorted(found, key=lambda t: (t.digest.event_time, t.digest.event_id))
+
+        return await self._reader.read(lambda c: [one(c, thing) for thing in things])
+
+    async def unit_records(self, units: Sequence[tuple[int, int]]) -> list[UnitRecord]:
+        wanted = json.dumps(units)
+
+        def work(connection: sqlite3.Connection) -> tuple[str, str]:
+            touches = connection.execute(_UNITS, (wanted, _SIZES)).fetchone()[0]
+            claims = connection.execute(_CLAIMS, (wanted,)).fetchone()[0]
+            return touches, claims
+
+        touches_json, claims_json = await self._reader.read(work)
+        touches: list[list[Touch]] = [[] for _ in units]
+        for place, *row in json.loads(touches_json):
+            row[5], row[6] = bytes.fromhex(row[5]), bytes.fromhex(row[6])
+            touches[place].append(_touch(row))
+        claims = dict(json.loads(claims_json))
+        return [UnitRecord(tuple(found), claims.get(i)) for i, found in enumerate(touches)]
+
+    async def places(self, batch_key: int, limit: int) -> list[PlaceSummary]:
+        sql = (
+            "SELECT CASE biz_location WHEN '' THEN read_point ELSE biz_location END AS place, "
+            "recorder, max(event_time) AS latest FROM touch "
+            "WHERE batch_key = ? AND declaration = x'' GROUP BY place, recorder "
+            "ORDER BY latest DESC LIMIT ?"
+        )
+        rows = await self._reader.read(lambda c: c.execute(sql, (batch_key, limit)).fetchall())
+        return [PlaceSummary(*row) for row in rows]
+
+    async def count_ended(self, batch_key: int) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            total = reached = 0
+            for first, beyond in connection.execute(_ENDED, (batch_key,)):
+                total += max(0, beyond - max(first, reached))
+                reached = max(reached, beyond)
+            return total
+
+        return await self._reader.read(work)
+
+    async def put_document(self, document: StoredDocument) -> None:
+        entries = [
+            entry if isinstance(entry, str) else [entry[0].hex(), entry[1].hex()]
+            for entry in document.entries
+        ]
+        row = (
+            _document_key(document.document_id),
+            document.document_id,
+            document.recorder,
+            document.header,
+            json.dumps(entries, ensure_ascii=False),
+            document.create_time,
+        )
+        sql = (
+            "INSERT INTO document (batch_key, document_id, recorder, header, entries, create_time)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        )
+        await self._writer.write(lambda connection: connection.execute(sql, row).rowcount)
+
+    async def get_document(self, document_id: str) -> StoredDocument | None:
+        sql = (
+            "SELECT document_id, recorder, header, entries, create_time FROM document "
+            "WHERE batch_key = ? AND document_id = ?"
+        )
+        row = await self._reader.read(
+            lambda c: c.execute(sql, (_document_key(document_id), document_id)).fetchone()
+        )
+        if row is None:
+            return None
+        entries = tuple(
+            entry if isinstance(entry, str) else (bytes.fromhex(entry[0]), bytes.fromhex(entry[1]))
+            for entry in json.loads(row[3])
+        )
+        return StoredDocument(row[0], row[1], row[2], entries, row[4])
+
+
+def _event_key(event_id: bytes) -> int:
+    return derived("event:" + event_id.hex())
+
+
+def _document_key(document_id: str) -> int:
+    return derived("document:" + document_id)
+
+
+def _touch_row(touch: Touch) -> tuple[Any, ...]:
+    d = touch.digest
+    parent = touch.parent
+    width = touch.end - touch.first
+    level = next(level for level, size in enumerate(_LEVELS) if width <= size)
+    return (
+        level, touch.batch_key, touch.first, touch.end, touch.role.value, int(touch.is_class),
+        d.event_id, d.declaration, d.event_time, d.record_time, d.type, d.action, d.step,
+        d.disposition, d.recorder, d.source, d.destination, d.read_point, d.biz_location,
+        parent.batch_key if parent else 0, parent.first if parent else 0,
+        parent.uri if parent else "", int(touch.clears),
+    )  # fmt: skip
+
+
+def _touch(row: Sequence[Any]) -> Touch:
+    return Touch(
+        row[0], row[1], row[2], TouchRole(row[3]), bool(row[4]),
+        EventDigest(*row[5:18]),
+        Thing(row[18], row[19], row[19] + 1, row[20]) if row[20] else None,
+        bool(row[21]),
+    )  # fmt: skip

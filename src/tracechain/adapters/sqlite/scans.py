@@ -1,0 +1,147 @@
+"""Scans and claims in SQLite: the ScanStore port.
+
+A group of scans is three statements, whatever its width. Rows travel as one JSON text each way:
+Python's lock is given up once a statement instead of once a row, and the event loop goes on.
+Marks and scan ids are eight bytes and are kept as integers.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from tracechain.adapters.sqlite.session import Session
+from tracechain.domain.claim import Claim, ClaimAttempt, Tries, judge
+from tracechain.domain.scan import (
+    Scan,
+    ScanHistory,
+    ScanRules,
+    ScanSummary,
+    Suspicion,
+    fold_scan,
+)
+
+_COLUMNS = (
+    "batch_key",
+    "unit",
+    "first_time",
+    "first_device",
+    "first_region",
+    "first_id",
+    "last_time",
+    "last_device",
+    "last_region",
+    "last_id",
+    "count",
+    "devices",
+    "suspicion",
+)
+_FROM_JSON = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(_COLUMNS)))
+_READ = f"""
+SELECT json_group_array(json_array({", ".join("u." + c for c in _COLUMNS)}))
+FROM json_each(?) AS q CROSS JOIN unit_scan AS u
+ON u.batch_key = json_extract(q.value, '$[0]') AND u.unit = json_extract(q.value, '$[1]')
+"""
+_WRITE_SUMMARIES = f"""
+INSERT INTO unit_scan ({", ".join(_COLUMNS)}) SELECT {_FROM_JSON} FROM json_each(?) WHERE true
+ON CONFLICT (batch_key, unit) DO UPDATE SET
+{", ".join(f"{c} = excluded.{c}" for c in _COLUMNS[6:])}
+"""
+_WRITE_SCANS = f"""
+INSERT INTO scan (batch_key, unit, time, scan_id, device, region)
+SELECT {", ".join(f"json_extract(value, '$[{i}]')" for i in range(6))} FROM json_each(?)
+WHERE true ON CONFLICT DO NOTHING
+"""
+
+
+class ScanPart:
+    """See tracechain.app.ports.ScanStore."""
+
+    _writer: Session
+    _rules: ScanRules
+
+    async def record_scans(self, scans: Sequence[Scan]) -> list[ScanHistory]:
+        units = list(dict.fromkeys((scan.batch_key, scan.unit) for scan in scans))
+        wanted = json.dumps(units)
+
+        def work(connection: sqlite3.Connection) -> list[ScanHistory]:
+            found = json.loads(connection.execute(_READ, (wanted,)).fetchone()[0])
+            summaries = {(row[0], row[1]): _summary(row) for row in found}
+            histories: list[ScanHistory] = []
+            rows: list[tuple[Any, ...]] = []
+            changed: dict[tuple[int, int], ScanSummary] = {}
+            for scan in scans:
+                key = (scan.batch_key, scan.unit)
+                before = summaries.get(key)
+                after = fold_scan(before, scan, self._rules)
+                repeated = after is before
+                if not repeated:
+                    summaries[key] = changed[key] = after
+                    rows.append(
+                        (*key, scan.time, _number(scan.scan_id), _number(scan.device), scan.region)
+                    )
+                first = repeated and after.first_id == scan.scan_id
+                histories.append(ScanHistory(None if first else before, after.suspicion))
+            if rows:
+                lines = [_line(key, summary) for key, summary in changed.items()]
+                connection.execute(_WRITE_SUMMARIES, (json.dumps(lines, ensure_ascii=False),))
+                connection.execute(_WRITE_SCANS, (json.dumps(rows, ensure_ascii=False),))
+            return histories
+
+        return await self._writer.write(work)
+
+    async def claim(self, attempt: ClaimAttempt) -> Claim:
+        unit = (attempt.batch_key, attempt.unit)
+
+        def work(connection: sqlite3.Connection) -> Claim:
+            row = connection.execute(
+                "SELECT window_start, count FROM claim_try "
+                "WHERE batch_key = ? AND unit = ? AND device = ?",
+                (*unit, attempt.device),
+            ).fetchone()
+            owner = connection.execute(
+                "SELECT device, time FROM claim WHERE batch_key = ? AND unit = ?", unit
+            ).fetchone()
+            answer, tries, claims = judge(attempt, Tries(*row) if row else None, owner)
+            if tries.count:
+                connection.execute(
+                    "INSERT INTO claim_try (batch_key, unit, device, window_start, count) "
+                    "VALUES (?, ?, ?, ?, ?) ON CONFLICT (batch_key, unit, device) "
+                    "DO UPDATE SET window_start = excluded.window_start, count = excluded.count",
+                    (*unit, attempt.device, tries.window_start, tries.count),
+                )
+            if claims:
+                connection.execute(
+                    "INSERT INTO claim (batch_key, unit, device, time) VALUES (?, ?, ?, ?)",
+                    (*unit, attempt.device, attempt.time),
+                )
+            return answer
+
+        return await self._writer.write(work)
+
+
+def _number(mark: bytes) -> int:
+    return int.from_bytes(mark, "big", signed=True)
+
+
+def _mark(number: int) -> bytes:
+    return number.to_bytes(8, "big", signed=True) if number else b""
+
+
+def _line(key: tuple[int, int], s: ScanSummary) -> tuple[Any, ...]:
+    return (
+        *key,
+        s.first_time, _number(s.first_device), s.first_region, _number(s.first_id),
+        s.last_time, _number(s.last_device), s.last_region, _number(s.last_id),
+        s.count, s.devices.hex(), int(s.suspicion),
+    )  # fmt: skip
+
+
+def _summary(row: Sequence[Any]) -> ScanSummary:
+    return ScanSummary(
+        row[2], _mark(row[3]), row[4], _mark(row[5]),
+        row[6], _mark(row[7]), row[8], _mark(row[9]),
+        row[10], bytes.fromhex(row[11]), Suspicion(row[12]),
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""The Store of one SQLite file: one writer and one reader, each on a thread of its own.
+
+Several processes may share the file; the lock that SQLite takes orders their writes. Readers
+never wait for writers (WAL). The name's first promise is `synchronous = FULL`: what returned is
+on the disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tracechain.adapters.sqlite.batches import BatchPart
+from tracechain.adapters.sqlite.directory import DirectoryPart
+from tracechain.adapters.sqlite.events import EventPart
+from tracechain.adapters.sqlite.scans import ScanPart
+from tracechain.adapters.sqlite.session import Session, connect, migrate
+from tracechain.domain.scan import ScanRules
+
+
+class SqliteStore(DirectoryPart, BatchPart, EventPart, ScanPart):
+    """See tracechain.app.ports.Store."""
+
+    def __init__(self, writer: Session, reader: Session, rules: ScanRules) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._rules = rules
+
+    async def check(self) -> None:
+        """Raises Unavailable where the store cannot be written."""
+        await self._writer.write(lambda c: c.execute("SELECT 1").fetchone())
+
+    async def close(self) -> None:
+        """Finishes what was queued and closes the file."""
+        await self._reader.close()
+        await self._writer.close()
+
+
+async def open_store(
+    path: Path, rules: ScanRules, *, busy_seconds: float = 5.0, cache_kib: int = 65536
+) -> SqliteStore:
+    """Opens the store at `path`, makes it where it is missing, and brings its schema up to date.
+
+    Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = await connect(path, busy_seconds=busy_seconds, cache_kib=cache_kib)
+    try:
+        await writer.write(migrate)
+        reader = await connect(path, busy_seconds=busy_seconds, cache_kib=cache_kib)
+    except BaseException:
+        await writer.close()
+        raise
+    return SqliteStore(writer, reader, rules)

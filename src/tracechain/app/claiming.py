@@ -1,0 +1,63 @@
+"""Claiming a unit by its PIN."""
+
+from __future__ import annotations
+
+from tracechain.app.facts import FactSource
+from tracechain.app.ports import Cache, Clock, Digester, ScanStore
+from tracechain.app.scanning import MAX_CODE, MAX_DEVICE, Scanning
+from tracechain.domain.claim import Claim, ClaimAttempt, ClaimStatus
+from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.verdict import Verdict, was_issued
+
+
+class Claiming:
+    """The first correct PIN claims the unit; tries are limited per code and device."""
+
+    def __init__(
+        self,
+        scanning: Scanning,
+        facts: FactSource,
+        scans: ScanStore,
+        cache: Cache,
+        digester: Digester,
+        clock: Clock,
+    ) -> None:
+        self._scanning = scanning
+        self._facts = facts
+        self._scans = scans
+        self._cache = cache
+        self._digester = digester
+        self._clock = clock
+
+    async def claim(self, code: str, pin: str, device_id: str) -> Claim:
+        """What a claim comes to. Raises InvalidArgument for a request without a device."""
+        if not 0 < len(device_id) <= MAX_DEVICE:
+            raise InvalidArgument.of(
+                "context.device_id", "MISSING_FIELD", f"1 to {MAX_DEVICE} characters are needed"
+            )
+        if len(code) > MAX_CODE:
+            raise InvalidArgument.of("code", "TEXT_TOO_LONG", f"at most {MAX_CODE} characters")
+        found = self._scanning.prove(code)
+        if isinstance(found, Verdict):
+            return Claim(ClaimStatus.NOT_ISSUED, None, 0)
+        proved, key = found
+        batch = await self._facts.batch(proved.batch_number)
+        if (
+            batch is None
+            or key.record.issuer_gln != batch.product.issuer_gln
+            or not was_issued(batch, proved.code, proved.index)
+        ):
+            return Claim(ClaimStatus.NOT_ISSUED, None, 0)
+        gtin, serial = proved.code.gtin, proved.code.serial
+        claim = await self._scans.claim(
+            ClaimAttempt(
+                proved.batch_number,
+                proved.index,
+                self._digester.claim_mark(device_id, gtin, serial),
+                self._clock(),
+                key.secret.check_pin(gtin, serial, pin),
+            )
+        )
+        if claim.status is ClaimStatus.CLAIMED:
+            await self._cache.invalidate([proved.batch_number])
+        return claim

@@ -1,0 +1,164 @@
+"""Issuing codes: one allocation in the store, then arithmetic on all cores.
+
+The same request id gives the same codes from any offset, on any node, at any time: an order that
+was cut off is resumed, not repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from tracechain.app.keyring import Keyring, WorkingKey
+from tracechain.app.ports import BatchStore, Cache, Clock
+from tracechain.app.visibility import Visibility
+from tracechain.domain.code import Profile, format_code
+from tracechain.domain.errors import AlreadyExists, FailedPrecondition, InvalidArgument
+from tracechain.domain.party import Principal
+from tracechain.domain.product import Allocation, check_quantity
+from tracechain.domain.text import bounded
+
+# Codes of one message of the stream, and how many messages are computed ahead of the reader.
+CHUNK = 1000
+AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    """One code. `pin` is empty where it was not asked for."""
+
+    uri: str
+    index: int
+    serial: str
+    pin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order of codes: what the caller asks for. `offset` codes are left out at the start."""
+
+    gtin: str
+    lot: str
+    request_id: str
+    quantity: int
+    profile: Profile
+    offset: int = 0
+    include_pins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order whose indices are taken, durable, and ready to be computed."""
+
+    order: Order
+    allocation: Allocation
+    key: WorkingKey
+
+
+class Issuing:
+    """Orders of codes."""
+
+    def __init__(
+        self,
+        batches: BatchStore,
+        keyring: Keyring,
+        visibility: Visibility,
+        cache: Cache,
+        clock: Clock,
+        executor: Executor,
+        resolver: str,
+    ) -> None:
+        self._batches = batches
+        self._keyring = keyring
+        self._visibility = visibility
+        self._cache = cache
+        self._clock = clock
+        self._executor = executor
+        self._resolver = resolver
+
+    async def open(self, principal: Principal, order: Order) -> OpenOrder:
+        """Takes the indices of an order, or finds those that its request id took before.
+
+        Raises InvalidArgument, NotFound, FailedPrecondition (QUANTITY_EXCEEDED, NO_SIGNING_KEY),
+        AlreadyExists REQUEST_ID_USED where the request id stands for another order.
+        """
+        check_quantity(order.quantity, "quantity")
+        request_id = bounded(order.request_id, "request_id", 64, required=True)
+        if not 0 <= order.offset <= order.quantity:
+            raise InvalidArgument.of(
+                "offset", "INVALID_OFFSET", f"is {order.offset}, must be 0 to {order.quantity}"
+            )
+        batch = await self._visibility.batch(principal, order.gtin, order.lot)
+        key = self._keyring.current(principal.party_gln)
+        answer = await self._batches.allocate(
+            Allocation(
+                batch.batch_number,
+                request_id,
+                0,
+                order.quantity,
+                order.profile,
+                key.record.key_id,
+                self._clock(),
+            )
+        )
+        taken = answer.allocation
+        if taken is None:
+            left = answer.batch.authorized_quantity - answer.batch.issued_quantity
+            raise FailedPrecondition(
+                "QUANTITY_EXCEEDED",
+                f"{order.quantity} codes were asked for and {left} are left of "
+                f"{answer.batch.authorized_quantity}; the attempt is on record",
+                metadata={"left": str(left)},
+            )
+        if (taken.count, taken.profile) != (order.quantity, order.profile):
+            raise AlreadyExists(
+                "REQUEST_ID_USED",
+                f"this request id ordered {taken.count} codes in profile {taken.profile}",
+            )
+        await self._cache.invalidate([batch.batch_number])
+        used = self._keyring.get(taken.key_id)
+        assert used is not None
+        return OpenOrder(order, taken, used)
+
+    async def stream(self, opened: OpenOrder) -> AsyncIterator[tuple[int, list[IssuedCode]]]:
+        """The codes as (offset, codes), in order, computed a few messages ahead of the reader."""
+        loop = asyncio.get_running_loop()
+        offsets = iter(range(opened.order.offset, opened.allocation.count, CHUNK))
+        ahead: deque[tuple[int, asyncio.Future[list[IssuedCode]]]] = deque()
+
+        def start() -> None:
+            offset = next(offsets, None)
+            if offset is not None:
+                job = loop.run_in_executor(self._executor, self._compute, opened, offset)
+                ahead.append((offset, job))
+
+        try:
+            for _ in range(AHEAD):
+                start()
+            while ahead:
+                offset, job = ahead.popleft()
+                codes = await job
+                start()
+                yield offset, codes
+        finally:
+            for _, job in ahead:
+                job.cancel()
+
+    def _compute(self, opened: OpenOrder, offset: int) -> list[IssuedCode]:
+        taken, gtin, secret = opened.allocation, opened.order.gtin, opened.key.secret
+        first = taken.first_index + offset
+        count = min(CHUNK, taken.count - offset)
+        pairs = secret.issue(gtin, taken.batch_number, first, count, taken.profile)
+        pins = opened.order.include_pins
+        return [
+            IssuedCode(
+                format_code(self._resolver, gtin, serial, token),
+                index,
+                serial,
+                secret.pin(gtin, serial) if pins else "",
+            )
+            for index, (serial, token) in enumerate(pairs, first)
+        ]

@@ -1,0 +1,264 @@
+"""What the use cases need from outside, split by how consistent it must be.
+
+Every write returns once it is durable, is atomic, and either happened whole or raised. Errors of
+drivers never leak: what cannot be served now raises Unavailable (the caller may repeat the same
+call; all writes are idempotent by their identity), a full queue raises ResourceExhausted before
+anything was done. Absence is None, never an exception. Times are microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tracechain.domain.claim import Claim, ClaimAttempt
+from tracechain.domain.keys import IssuerKey
+from tracechain.domain.party import Credential, Party
+from tracechain.domain.product import Allocation, Batch, Product
+from tracechain.domain.recall import Recall
+from tracechain.domain.scan import Scan, ScanHistory
+from tracechain.domain.touch import Thing, Touch
+
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as it is kept. `body` is its EPCIS JSON as given; `identity` is the CBV hash URI.
+
+    `event_id` with `declaration` (empty but for error declarations) is its identity in the store.
+    """
+
+    event_id: bytes
+    declaration: bytes
+    event_time: int
+    record_time: int
+    recorder: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to be kept, with the things that it touches."""
+
+    event: StoredEvent
+    touches: tuple[Touch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A captured document: its header, and each event by reference or, where the store already
+    held that event in another spelling, by its own text."""
+
+    document_id: str
+    recorder: str
+    header: str
+    entries: tuple[tuple[bytes, bytes] | str, ...]
+    create_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """What the store holds of one unit alone: touches that cover it, and its claim."""
+
+    touches: tuple[Touch, ...]
+    claim_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceSummary:
+    """Where goods of a batch were recorded: place, party, and the last time."""
+
+    place: str
+    recorder: str
+    last_time: int
+
+
+class Directory(Protocol):
+    """Small reference data, read often and changed seldom. Each write is one transaction."""
+
+    async def put_party(self, party: Party) -> Party:
+        """Keeps a party, or gives the one that has its GLN already; never overwrites."""
+
+    async def get_party(self, gln: str) -> Party | None: ...
+
+    async def list_parties(self, after: str, limit: int, region: str) -> list[Party]:
+        """In the order of GLN, those behind `after` whose region starts with `region`."""
+
+    async def put_credential(self, credential: Credential) -> bool:
+        """Keeps a credential; False where its id is taken."""
+
+    async def get_credential(self, credential_id: str) -> Credential | None: ...
+
+    async def list_credentials(self, gln: str) -> list[Credential]: ...
+
+    async def revoke_credential(self, credential_id: str, time: int) -> Credential | None:
+        """Revokes it, once: a second call keeps the first time. None where there is none."""
+
+    async def reserve_key_id(self) -> int:
+        """A key id that was never given before, from 1. Gaps are harmless."""
+
+    async def put_key(self, key: IssuerKey) -> IssuerKey:
+        """Keeps a key, or gives the one that its issuer made under the same request id."""
+
+    async def list_keys(self, changed_since: int) -> list[IssuerKey]:
+        """All keys made or revoked at or after this time, in the order of their ids."""
+
+    async def revoke_key(self, key_id: int, time: int, reason: str, now: int) -> IssuerKey | None:
+        """Revokes it from `time` on, once. None where there is none."""
+
+    async def put_product(self, product: Product) -> Product:
+        """Keeps a product, or gives the one that has its GTIN already; never overwrites."""
+
+    async def get_product(self, gtin: str) -> Product | None: ...
+
+    async def list_products(self, issuer: str, after: str, limit: int) -> list[Product]:
+        """In the order of GTIN; `issuer` empty means all."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationAnswer:
+    """An allocation, or none where `batch` has too little left; then the refusal is recorded."""
+
+    allocation: Allocation | None
+    batch: Batch
+
+
+class BatchStore(Protocol):
+    """Batches and what is decided about them. Writes to one batch are serialised."""
+
+    async def put_batch(self, batch: Batch) -> Batch:
+        """Keeps a batch under a new number, or gives the one of this product and lot."""
+
+    async def get_batch(self, batch_number: int) -> Batch | None: ...
+
+    async def find_batch(self, gtin: str, lot: str) -> Batch | None: ...
+
+    async def list_batches(self, gtin: str, after: int, limit: int) -> list[Batch]:
+        """In the order of batch number, those behind `after`."""
+
+    async def raise_quantity(
+        self, batch_number: int, quantity: int, request_id: str, decider: str, reason: str, now: int
+    ) -> tuple[Batch, bool]:
+        """Raises the authorised quantity and records who did it and why. True where this request
+        raised it to this quantity, now or before; False where it is not above the present one,
+        or the request id raised it otherwise: then nothing is stored."""
+
+    async def allocate(self, wanted: Allocation) -> AllocationAnswer:
+        """Takes `wanted.count` indices behind those issued (`first_index` is not read), or gives
+        what the same request id took before. Too little left: nothing taken, refusal recorded."""
+
+    async def list_allocations(self, batch_number: int) -> list[Allocation]: ...
+
+    async def list_refusals(self, batch_number: int) -> list[tuple[int, str, int]]:
+        """Refused orders as (time, request id, count)."""
+
+    async def put_recall(self, recall: Recall) -> Recall:
+        """Keeps a recall, or gives the one that has its id already."""
+
+    async def list_recalls(self, batch_number: int) -> list[Recall]: ...
+
+    async def lift_recall(
+        self, batch_number: int, recall_id: str, time: int, reason: str
+    ) -> Recall | None:
+        """Lifts it, once. None where there is none."""
+
+
+class EventStore(Protocol):
+    """Events: immutable, append-only. An event and all its touches appear at one moment."""
+
+    async def append_events(self, events: Sequence[NewEvent]) -> list[bool]:
+        """Keeps the events; False for those that were there already (they change nothing)."""
+
+    async def get_events(self, ids: Sequence[tuple[bytes, bytes]]) -> list[StoredEvent | None]: ...
+
+    async def touches(
+        self, things: Sequence[Thing], limit: int, until: int | None = None
+    ) -> list[list[Touch]]:
+        """For each thing the touches that overlap it, oldest event first, at most `limit` each."""
+
+    async def unit_records(self, units: Sequence[tuple[int, int]]) -> list[UnitRecord]:
+        """For each (batch key, unit number) what is kept of it."""
+
+    async def places(self, batch_key: int, limit: int) -> list[PlaceSummary]:
+        """Where goods under the key were recorded, latest first."""
+
+    async def count_ended(self, batch_key: int) -> int:
+        """How many units touches record as sold, used, exported or destroyed, each unit once."""
+
+    async def put_document(self, document: StoredDocument) -> None:
+        """Keeps a document; one with the same id is the same document and is left as it is."""
+
+    async def get_document(self, document_id: str) -> StoredDocument | None: ...
+
+
+class ScanStore(Protocol):
+    """Scans and claims. Scans of one unit are serialised: exactly one is the first."""
+
+    async def record_scans(self, scans: Sequence[Scan]) -> list[ScanHistory]:
+        """Keeps the scans, in order, and gives for each what it found."""
+
+    async def claim(self, attempt: ClaimAttempt) -> Claim:
+        """Counts the try and, where the PIN was right and tries are left, claims the unit if
+        nobody has."""
+
+
+class Store(Directory, BatchStore, EventStore, ScanStore, Protocol):
+    """All of it, as one deployment provides it. One conformance suite runs over each."""
+
+    async def check(self) -> None:
+        """Raises Unavailable where the store cannot be written."""
+
+    async def close(self) -> None: ...
+
+
+class KeyVault(Protocol):
+    """Wraps secrets under a key-encryption key; the plain secret never reaches a store."""
+
+    def wrap(self, plain: bytes, context: bytes) -> bytes:
+        """Authenticated ciphertext of `plain`, bound to `context`."""
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """The plain bytes. Raises DataCorrupted where key, context or bytes are not the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheHit:
+    """What a look-up found. `value` is None for a miss; `token` is what a later put needs."""
+
+    value: object | None
+    token: object
+
+
+class Cache(Protocol):
+    """Remembers facts for a short time. Never holds truth: it may forget at any moment, and it
+    gives nothing that was put before the latest `invalidate` of its batch key was seen.
+
+    Operations never raise for a cache that is away: a look-up misses, a put is dropped.
+    """
+
+    async def lookup(self, batch_key: int, field: str) -> CacheHit: ...
+
+    async def put(self, batch_key: int, field: str, value: object, token: object) -> None:
+        """Keeps `value`, unless the batch key was invalidated since `token` was given."""
+
+    async def invalidate(self, batch_keys: Sequence[int]) -> None:
+        """Forgets everything under these keys, and tells the other nodes."""
+
+    def on_invalidate(self, listener: Callable[[int], None]) -> None:
+        """Calls `listener` with each batch key that another node invalidated."""
+
+    async def close(self) -> None: ...
+
+
+class Digester(Protocol):
+    """Turns what must not be stored into marks: salted, one-way."""
+
+    def device_mark(self, device_id: str, time: int) -> bytes:
+        """Eight bytes, the same for the same device within a month; empty for an empty id."""
+
+    def claim_mark(self, device_id: str, gtin: str, serial: str) -> bytes:
+        """Eight bytes, the same for the same device and unit for ever."""
+
+

@@ -1,0 +1,194 @@
+"""Verifying a code (design section 5): arithmetic first, then facts, then a pure decision.
+
+A code whose token fails costs arithmetic alone: no cache, no store, no record. For all others the
+scan is durable before the answer leaves; recording and asking for facts run side by side.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tracechain.app.facts import FactSource
+from tracechain.app.keyring import Keyring, WorkingKey
+from tracechain.app.ports import Clock, Digester, Directory
+from tracechain.domain.code import CodeDefect, MalformedCode, ScannedCode, parse_code
+from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.region import Region
+from tracechain.domain.scan import Scan, ScanHistory
+from tracechain.domain.verdict import (
+    Facts,
+    Verdict,
+    VerdictReason,
+    counterfeit,
+    decide,
+    unproved,
+    unreadable,
+    was_issued,
+)
+
+MAX_CODE = 2048
+MAX_DEVICE = 128
+_REMEMBERED = 100_000
+_CHINA = datetime.timezone(datetime.timedelta(hours=8))
+_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """One scan as it came in. Device and region may be empty; so may the request id."""
+
+    code: str
+    device_id: str = ""
+    region: str = ""
+    request_id: str = ""
+
+
+class ScanRecorder(Protocol):
+    """Keeps scans, many in one commit."""
+
+    def record(self, scan: Scan) -> Awaitable[ScanHistory]:
+        """Starts to keep a scan at once; what it gives is done when the scan is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A code whose token is right, and the position that its serial inverts to."""
+
+    code: ScannedCode
+    batch_number: int
+    index: int
+
+
+class Scanning:
+    """Verifies codes and records their scans."""
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        facts: FactSource,
+        recorder: ScanRecorder,
+        directory: Directory,
+        digester: Digester,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        resolver: str,
+    ) -> None:
+        self._keyring = keyring
+        self._facts = facts
+        self._recorder = recorder
+        self._directory = directory
+        self._digester = digester
+        self._clock = clock
+        self._random = random_bytes
+        self._resolver = resolver
+        # Tokens found right before. A token that is right stays right: keys are looked up anew.
+        self._proved: dict[str, Proved] = {}
+        self._today = (-1, "")
+
+    def prove(self, text: str) -> tuple[Proved, WorkingKey] | Verdict:
+        """The arithmetic of a code: what it proves, or the verdict where it proves nothing."""
+        proved = self._proved.get(text)
+        if proved is not None:
+            key = self._keyring.get(proved.code.key_id)
+            if key is not None:
+                return proved, key
+        try:
+            code = parse_code(text, self._resolver)
+        except MalformedCode as error:
+            if error.detail is CodeDefect.UNKNOWN_RESOLVER:
+                return unreadable(VerdictReason.UNKNOWN_RESOLVER)
+            return unreadable(VerdictReason.MALFORMED_CODE)
+        key = self._keyring.get(code.key_id)
+        if key is None:
+            return unproved(code, VerdictReason.UNKNOWN_KEY)
+        if not key.verify(code):
+            return counterfeit(code, VerdictReason.TOKEN_FALSE)
+        proved = Proved(code, *key.secret.position(code.serial_value))
+        if len(self._proved) >= _REMEMBERED:
+            self._proved.clear()
+        self._proved[text] = proved
+        return proved, key
+
+    async def verify(self, request: ScanRequest) -> Verdict:
+        """The verdict on a scan, once the scan is durable.
+
+        Raises InvalidArgument for a request that is no scan (a region that is none, a text that
+        is too long), Unavailable or ResourceExhausted where it cannot be recorded now.
+        """
+        _check(request)
+        found = self.prove(request.code)
+        if isinstance(found, Verdict):
+            return found
+        proved, key = found
+        code, index = proved.code, proved.index
+        batch = await self._facts.batch(proved.batch_number)
+        if batch is None:
+            product = await self._directory.get_product(code.gtin)
+            if product is None:
+                return unproved(code, VerdictReason.UNKNOWN_PRODUCT)
+            return counterfeit(code, VerdictReason.NOT_ISSUED)
+        now = self._clock()
+        device = self._digester.device_mark(request.device_id, now)
+        recorded = self._recorder.record(
+            Scan(
+                proved.batch_number,
+                index,
+                now,
+                self._scan_id(request.request_id),
+                device,
+                request.region,
+            )
+        )
+        issuer = batch.product.issuer_gln
+        if key.record.issuer_gln != issuer or not was_issued(batch, code, index):
+            await recorded
+            return counterfeit(code, VerdictReason.NOT_ISSUED, batch)
+        try:
+            unit = await self._facts.unit(proved.batch_number, index, issuer)
+        finally:
+            # Also where the facts failed: the scan happened, and its record is waited for.
+            history = await recorded
+        return decide(
+            Facts(
+                code,
+                index,
+                key.revoked_at(now),
+                batch,
+                unit,
+                history,
+                device,
+                self._day(now),
+            )
+        )
+
+    def _scan_id(self, request_id: str) -> bytes:
+        if request_id:
+            return hashlib.sha256(request_id.encode()).digest()[:8]
+        return self._random(8)
+
+    def _day(self, now: int) -> str:
+        # The day in China, where the last day of use is meant.
+        number = (now + 8 * 3_600_000_000) // _DAY
+        if self._today[0] != number:
+            moment = datetime.datetime.fromtimestamp(now / 1e6, _CHINA)
+            self._today = (number, moment.date().isoformat())
+        return self._today[1]
+
+
+def _check(request: ScanRequest) -> None:
+    if len(request.code) > MAX_CODE:
+        raise InvalidArgument.of(
+            "code", "TEXT_TOO_LONG", f"has {len(request.code)} characters, at most {MAX_CODE}"
+        )
+    if len(request.device_id) > MAX_DEVICE:
+        raise InvalidArgument.of(
+            "context.device_id", "TEXT_TOO_LONG", f"at most {MAX_DEVICE} characters are taken"
+        )
+    if len(request.request_id) > 64:
+        raise InvalidArgument.of("request_id", "TEXT_TOO_LONG", "at most 64 characters are taken")
+    if request.region:
+        Region.parse(request.region, "context.region")

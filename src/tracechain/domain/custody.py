@@ -1,0 +1,223 @@
+"""The story of one thing: who held it, what state it is in, and what does not fit.
+
+`fold` is a pure function of the set of events: any order of arrival and any repetition gives
+the same story. An event that does not fit is marked and moves nothing: a stranger who records
+that somebody else's goods were destroyed changes neither their state nor their holder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tracechain.domain.conflict import Conflict
+from tracechain.domain.containment import moment
+from tracechain.domain.touch import EventDigest, TouchRole
+
+
+class UnitState(StrEnum):
+    """Where a unit stands in its life."""
+
+    NOT_ACTIVATED = "not_activated"
+    ACTIVE = "active"
+    SOLD = "sold"
+    CONSUMED = "consumed"
+    EXPORTED = "exported"
+    DESTROYED = "destroyed"
+    STOLEN = "stolen"
+
+
+# CBV 2.0 section 7.1 (business steps) and 7.2 (dispositions) that change a unit's state. The
+# disposition speaks first: it tells the state, the step only what was being done.
+_BY_DISPOSITION = {
+    "retail_sold": UnitState.SOLD,
+    "dispensed": UnitState.CONSUMED,
+    "destroyed": UnitState.DESTROYED,
+    "disposed": UnitState.DESTROYED,
+    "stolen": UnitState.STOLEN,
+    "returned": UnitState.ACTIVE,
+}
+_BY_STEP = {
+    "retail_selling": UnitState.SOLD,
+    "consuming": UnitState.CONSUMED,
+    "dispensing": UnitState.CONSUMED,
+    "decommissioning": UnitState.CONSUMED,
+    "exporting": UnitState.EXPORTED,
+    "destroying": UnitState.DESTROYED,
+}
+_ENDED = frozenset({UnitState.CONSUMED, UnitState.DESTROYED})
+_COMMISSIONING = frozenset({"commissioning", "creating_class_instance"})
+_RECEIVING = frozenset({"receiving", "accepting"})
+_SHIPPING = frozenset({"shipping"})
+# Steps that a carrier records while goods are on the way; they move no custody.
+_ON_THE_WAY = frozenset({"transporting", "departing", "arriving", "loading", "unloading"})
+# What an inspector, a laboratory or a sensor records about goods that others hold.
+_LOOKING = frozenset({"inspecting", "sampling", "sensor_reporting", "cycle_counting"})
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event as it touches the thing: its part, and through which container, if through one."""
+
+    digest: EventDigest
+    role: TouchRole
+    via: str
+    direct: bool = True
+    is_class: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A happening with what the fold makes of it. `holder` is the GLN that holds it after."""
+
+    happening: Happening
+    holder: str
+    conflicts: tuple[Conflict, ...]
+    erroneous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Steps in the order of claimed time, and where they lead. Empty text where not known."""
+
+    steps: tuple[Step, ...]
+    state: UnitState
+    commissioned: bool
+    holder: str
+    addressee: str
+    location: str
+
+
+def erroneous_events(digests: Iterable[EventDigest]) -> frozenset[bytes]:
+    """Ids of events that the party which recorded them declared erroneous (EPCIS 2.0, 7.4.1.3)."""
+    recorders: dict[bytes, set[str]] = {}
+    declared: dict[bytes, set[str]] = {}
+    for digest in digests:
+        book = declared if digest.declaration else recorders
+        book.setdefault(digest.event_id, set()).add(digest.recorder)
+    return frozenset(
+        event_id
+        for event_id, by in declared.items()
+        if event_id not in recorders or by & recorders[event_id]
+    )
+
+
+def fold(happenings: Sequence[Happening], issuer: str) -> Story:
+    """The story of one thing. `issuer` is the GLN of the product's issuer, empty for goods
+    that nobody registered here: their first holder is whoever recorded them first."""
+    erroneous = erroneous_events(h.digest for h in happenings)
+    declared = {h.digest.event_id for h in happenings if h.digest.declaration}
+    ordered = sorted(happenings, key=lambda h: (*moment(h.digest), h.role, h.digest.declaration))
+    walk = _Walk(issuer, any(_commissions(h) for h in ordered if h.digest.event_id not in erroneous))
+    steps: list[Step] = []
+    for happening in ordered:
+        digest = happening.digest
+        wrong = digest.event_id in erroneous
+        conflicts: tuple[Conflict, ...] = ()
+        if not wrong and not digest.declaration:
+            conflicts = tuple(walk.take(happening))
+            if digest.event_id in declared:
+                conflicts += (Conflict.DECLARED_BY_OTHER_PARTY,)
+        steps.append(Step(happening, walk.holder, conflicts, wrong or bool(digest.declaration)))
+    return Story(
+        tuple(steps),
+        walk.state,
+        walk.commissioned,
+        walk.holder,
+        walk.addressee,
+        "" if walk.under_way else walk.location,
+    )
+
+
+def _commissions(happening: Happening) -> bool:
+    digest = happening.digest
+    if digest.declaration or not happening.direct:
+        return False
+    if happening.role is TouchRole.OUTPUT:
+        return True
+    return (
+        happening.role is TouchRole.ITEM
+        and digest.step in _COMMISSIONING
+        and digest.action != "DELETE"
+    )
+
+
+class _Walk:
+    """The state of a fold, moved by one happening at a time."""
+
+    def __init__(self, issuer: str, expects_commissioning: bool) -> None:
+        self.issuer = issuer
+        self.expects_commissioning = expects_commissioning
+        self.commissioned = False
+        self.state = UnitState.ACTIVE
+        self.holder = issuer
+        self.addressee = ""
+        self.under_way = False
+        self.location = ""
+
+    def take(self, happening: Happening) -> list[Conflict]:
+        """Moves by one happening, or names the conflicts for which it moves nothing."""
+        digest = happening.digest
+        if _commissions(happening):
+            return self._commission(digest)
+        if self.expects_commissioning and not self.commissioned:
+            return [Conflict.BEFORE_COMMISSIONING]
+        if self.state in _ENDED:
+            return [Conflict.AFTER_END_OF_LIFE]
+        if happening.is_class:
+            # Some units of the lot, not known which: no unit's custody follows from it.
+            return []
+        if digest.step in _RECEIVING:
+            conflicts = self._receive(digest)
+        else:
+            conflicts = self._act(digest)
+        if not conflicts:
+            self._settle(happening)
+        return conflicts
+
+    def _commission(self, digest: EventDigest) -> list[Conflict]:
+        if self.issuer and digest.recorder != self.issuer:
+            return [Conflict.NOT_ISSUER]
+        if self.commissioned:
+            return [Conflict.COMMISSIONED_TWICE]
+        self.commissioned = True
+        self.holder = digest.recorder
+        self.location = digest.biz_location or digest.read_point
+        return []
+
+    def _receive(self, digest: EventDigest) -> list[Conflict]:
+        recorder = digest.recorder
+        if self.under_way and self.addressee and recorder != self.addressee:
+            return [Conflict.NOT_ADDRESSEE]
+        if not self.under_way and self.holder not in ("", recorder):
+            return [Conflict.NOT_HOLDER]
+        self.holder, self.addressee, self.under_way = recorder, "", False
+        return []
+
+    def _act(self, digest: EventDigest) -> list[Conflict]:
+        recorder = digest.recorder
+        looks_on = digest.step in _LOOKING or (self.under_way and digest.step in _ON_THE_WAY)
+        owner_reports = recorder == self.issuer and digest.disposition in ("stolen", "recalled")
+        if self.holder not in ("", recorder):
+            return [] if looks_on or owner_reports else [Conflict.NOT_HOLDER]
+        self.holder = recorder
+        if digest.step in _SHIPPING:
+            self.under_way, self.addressee = True, digest.destination
+        return []
+
+    def _settle(self, happening: Happening) -> None:
+        digest = happening.digest
+        place = digest.biz_location or digest.read_point
+        if place and digest.step not in _LOOKING:
+            self.location = place
+        state = _BY_DISPOSITION.get(digest.disposition) or _BY_STEP.get(digest.step)
+        if happening.role is TouchRole.INPUT:
+            state = UnitState.CONSUMED
+        if state is None or digest.recorder not in (self.holder, self.issuer):
+            return
+        if self.state is UnitState.STOLEN and state is not UnitState.DESTROYED:
+            # Only the owner says that stolen goods are back; a thief can record anything.
+            if not (state is UnitState.ACTIVE and digest.recorder == self.issuer):
+                return
+        self.state = state

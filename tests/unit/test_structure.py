@@ -1,0 +1,81 @@
+"""What the repository must not contain: paths of somebody's machine, hosts of package registries.
+
+Either would work for its writer and fail, or tell too much, everywhere else. The patterns are
+put together from parts so that this file does not contain what it looks for.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A path begins where no name or address goes on: example.org/work/ is an address, not a path.
+MACHINE_PATH = re.compile(r"(?<![\w.~}/-])/(?:root|work)/|(?<![\w.~}/-])/(?:home|Users)/\w")
+REGISTRY_HOSTS = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("registry", "yarnpkg", "com"),
+        ("npmmirror", "com"),
+        ("pypi", "tuna", "tsinghua"),
+        ("mirrors", "aliyun", "com"),
+        ("mirrors", "cloud", "tencent"),
+        ("proxy", "golang", "org"),
+        ("jfrog", "io"),
+    )
+]
+REGISTRY = re.compile("|".join(re.escape(host) for host in REGISTRY_HOSTS))
+FORBIDDEN = {"a machine's path": MACHINE_PATH, "a package registry's host": REGISTRY}
+
+
+def repository_files() -> list[Path]:
+    """What is committed, and what would be: new files count before they are added."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_file_names(what: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
+        for path in repository_files()
+        for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1)
+        if FORBIDDEN[what].search(line)
+    ]
+    assert not found, f"{what} in:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("cd /" + "work/main", "a machine's path"),
+        ("#!/" + "root/bin/python", "a machine's path"),
+        ('path = "/' + 'home/ann/x"', "a machine's path"),
+        ("https://files.python" + "hosted.org/x.whl", "a package registry's host"),
+        ('"resolved": "https://registry.npm' + 'js.org/x.tgz"', "a package registry's host"),
+    ],
+)
+def test_the_patterns_find_what_they_are_for(line: str, what: str) -> None:
+    assert FORBIDDEN[what].search(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["https://example.org/work/1", "docs/work/plan.md", "from ${x}/root/y", "/workers/"]
+)
+def test_the_patterns_leave_the_rest_alone(line: str) -> None:
+    assert not any(pattern.search(line) for pattern in FORBIDDEN.values())
