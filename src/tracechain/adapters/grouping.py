@@ -39,8 +39,9 @@ class Grouper(Generic[I, O]):
         self._pending: list[tuple[I, asyncio.Future[O]]] = []
         self._worker: asyncio.Task[None] | None = None
 
-    async def submit(self, item: I) -> O:
-        """The answer to `item`. Raises what `work` raised for it, or ResourceExhausted."""
+    def submit(self, item: I) -> asyncio.Future[O]:
+        """A future for the answer to `item`, which is taken at once: awaiting it can come later,
+        or never. Raises ResourceExhausted; the future raises what `work` raised for the item."""
         if len(self._pending) >= self._capacity:
             raise ResourceExhausted(
                 "QUEUE_FULL", f"{self._capacity} requests are waiting already", retry_after=0.5
@@ -49,7 +50,7 @@ class Grouper(Generic[I, O]):
         self._pending.append((item, future))
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain())
-        return await future
+        return future
 
     async def _drain(self) -> None:
         try:
@@ -95,6 +96,8 @@ def _fail(group: Sequence[tuple[object, asyncio.Future[O]]], error: Exception) -
         if not future.done():
             # Each caller gets its own object: a traceback grows with every raise.
             future.set_exception(_own(error))
+            # A caller that has left does not ask; that is no fault of the loop's to report.
+            future.exception()
 
 
 def _own(error: Exception) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tracechain.app.ports import Clock, Directory
@@ -35,7 +36,7 @@ class Parties:
         """One party. Raises NotFound where there is none that the caller may see."""
         return await self._visibility.party(principal, gln)
 
-    async def list(self, principal: Principal, after: str, limit: int) -> list[Party]:
+    async def list(self, principal: Principal, after: str, limit: int) -> Sequence[Party]:
         """Parties behind GLN `after` that the caller may see, in the order of their GLN."""
         if principal.role is Role.OPERATOR:
             return await self._directory.list_parties(after, limit, "")

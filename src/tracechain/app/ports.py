@@ -260,5 +260,3 @@ class Digester(Protocol):
 
     def claim_mark(self, device_id: str, gtin: str, serial: str) -> bytes:
         """Eight bytes, the same for the same device and unit for ever."""
-
-

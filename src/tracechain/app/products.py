@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tracechain.app.ports import BatchStore, Cache, Clock, Directory
@@ -47,7 +48,7 @@ class Products:
         """One product. Raises NotFound where there is none that the caller may see."""
         return await self._visibility.product(principal, gtin)
 
-    async def list(self, principal: Principal, after: str, limit: int) -> list[Product]:
+    async def list(self, principal: Principal, after: str, limit: int) -> Sequence[Product]:
         """Products behind GTIN `after` that the caller may see, in the order of their GTIN."""
         if principal.role is Role.INSPECTOR:
             return await self._list_supervised(principal, after, limit)
@@ -56,7 +57,7 @@ class Products:
 
     async def _list_supervised(
         self, principal: Principal, after: str, limit: int
-    ) -> list[Product]:
+    ) -> Sequence[Product]:
         found: list[Product] = []
         while len(found) < limit:
             page = await self._directory.list_products("", after, 1000)
@@ -87,7 +88,7 @@ class Products:
 
     async def list_batches(
         self, principal: Principal, gtin: str, after: int, limit: int
-    ) -> list[Batch]:
+    ) -> Sequence[Batch]:
         """Batches of a product behind batch number `after`. Raises NotFound."""
         await self._visibility.product(principal, gtin)
         return await self._batches.list_batches(gtin, after, limit)

@@ -109,7 +109,9 @@ def fold(happenings: Sequence[Happening], issuer: str) -> Story:
     erroneous = erroneous_events(h.digest for h in happenings)
     declared = {h.digest.event_id for h in happenings if h.digest.declaration}
     ordered = sorted(happenings, key=lambda h: (*moment(h.digest), h.role, h.digest.declaration))
-    walk = _Walk(issuer, any(_commissions(h) for h in ordered if h.digest.event_id not in erroneous))
+    walk = _Walk(
+        issuer, any(_commissions(h) for h in ordered if h.digest.event_id not in erroneous)
+    )
     steps: list[Step] = []
     for happening in ordered:
         digest = happening.digest
@@ -168,10 +170,7 @@ class _Walk:
         if happening.is_class:
             # Some units of the lot, not known which: no unit's custody follows from it.
             return []
-        if digest.step in _RECEIVING:
-            conflicts = self._receive(digest)
-        else:
-            conflicts = self._act(digest)
+        conflicts = self._receive(digest) if digest.step in _RECEIVING else self._act(digest)
         if not conflicts:
             self._settle(happening)
         return conflicts
@@ -216,8 +215,8 @@ class _Walk:
             state = UnitState.CONSUMED
         if state is None or digest.recorder not in (self.holder, self.issuer):
             return
-        if self.state is UnitState.STOLEN and state is not UnitState.DESTROYED:
-            # Only the owner says that stolen goods are back; a thief can record anything.
-            if not (state is UnitState.ACTIVE and digest.recorder == self.issuer):
-                return
+        # Only the owner says that stolen goods are back; a thief can record anything.
+        is_back = state is UnitState.ACTIVE and digest.recorder == self.issuer
+        if self.state is UnitState.STOLEN and state is not UnitState.DESTROYED and not is_back:
+            return
         self.state = state

@@ -106,9 +106,7 @@ def fold_scan(before: ScanSummary | None, scan: Scan, rules: ScanRules) -> ScanS
 
 
 def _known(marks: bytes, mark: bytes) -> bool:
-    return any(
-        marks[i : i + MARK_BYTES] == mark for i in range(0, len(marks), MARK_BYTES)
-    )
+    return any(marks[i : i + MARK_BYTES] == mark for i in range(0, len(marks), MARK_BYTES))
 
 
 def _too_far(before: ScanSummary, scan: Scan, rules: ScanRules) -> bool:
@@ -117,7 +115,5 @@ def _too_far(before: ScanSummary, scan: Scan, rules: ScanRules) -> bool:
         return False
     if scan.device and scan.device == before.last_device:
         return False
-    minutes = (
-        rules.same_province_minutes if here[:2] == there[:2] else rules.other_province_minutes
-    )
+    minutes = rules.same_province_minutes if here[:2] == there[:2] else rules.other_province_minutes
     return abs(scan.time - before.last_time) < minutes * _MINUTE

@@ -122,7 +122,9 @@ class _Climb:
             inner_end = _earlier(end, stay.end)
             if inner_end is not None and inner_end < inner_start:
                 continue
-            self.stays.append(NestedStay(replace(stay, start=inner_start, end=inner_end), level + 1))
+            self.stays.append(
+                NestedStay(replace(stay, start=inner_start, end=inner_end), level + 1)
+            )
             self.climb(
                 spot(stay.container),
                 stay.container.uri,

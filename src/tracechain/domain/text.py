@@ -23,7 +23,9 @@ def bounded(text: str, field: str, limit: int, *, required: bool = False) -> str
         raise InvalidArgument.of(
             field, "TEXT_TOO_LONG", f"has {len(stripped)} characters, at most {limit} are taken"
         )
-    if not stripped.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in stripped):
+    if not stripped.isprintable() and any(
+        unicodedata.category(c) in ("Cc", "Cs") for c in stripped
+    ):
         raise InvalidArgument.of(field, "INVALID_TEXT", "holds control characters")
     return stripped
 

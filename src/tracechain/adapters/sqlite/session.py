@@ -37,7 +37,7 @@ class Session(aiosqlite.Connection):
 
     async def _guarded(self, call: Callable[[], T]) -> T:
         try:
-            return await cast("Awaitable[T]", self._execute(call))
+            return await cast("Awaitable[T]", self._execute(call))  # type: ignore[no-untyped-call]
         except sqlite3.Error as error:
             raise _translated(error) from error
         except ValueError as error:
@@ -92,7 +92,9 @@ def migrations() -> list[tuple[int, str]]:
     """The numbered SQL files of this package, in order, as (number, text)."""
     folder = resources.files("tracechain.adapters.sqlite") / "migrations"
     found = [
-        (int(item.name[:4]), item.read_text()) for item in folder.iterdir() if item.name[:4].isdigit()
+        (int(item.name[:4]), item.read_text())
+        for item in folder.iterdir()
+        if item.name[:4].isdigit()
     ]
     return sorted(found)
 

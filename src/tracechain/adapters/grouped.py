@@ -1,0 +1,48 @@
+"""Scans, events and unit look-ups in groups: the store's own ports, fewer and wider calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracechain.adapters.grouping import Grouper
+from tracechain.app.ports import EventStore, NewEvent, ScanStore, UnitRecord
+from tracechain.domain.scan import Scan, ScanHistory
+
+
+class GroupedScans:
+    """The ScanRecorder: scans that arrive together share a commit."""
+
+    def __init__(self, store: ScanStore, *, capacity: int, width: int, linger: float) -> None:
+        self._group: Grouper[Scan, ScanHistory] = Grouper(
+            store.record_scans, capacity=capacity, width=width, linger=linger
+        )
+        self.record = self._group.submit
+        self.close = self._group.close
+
+
+class GroupedUnits:
+    """Unit records that are asked for together come from one query."""
+
+    def __init__(self, store: EventStore, *, capacity: int, width: int) -> None:
+        self._group: Grouper[tuple[int, int], UnitRecord] = Grouper(
+            store.unit_records, capacity=capacity, width=width
+        )
+        self.record = self._group.submit
+        self.close = self._group.close
+
+
+class GroupedEvents:
+    """Requests to capture that arrive together share a commit; each is kept whole or not."""
+
+    def __init__(self, store: EventStore, *, capacity: int, width: int) -> None:
+        self._store = store
+        self._group: Grouper[Sequence[NewEvent], list[bool]] = Grouper(
+            self._append, capacity=capacity, width=width
+        )
+        self.append = self._group.submit
+        self.close = self._group.close
+
+    async def _append(self, requests: list[Sequence[NewEvent]]) -> list[list[bool]]:
+        flat = [event for request in requests for event in request]
+        added = iter(await self._store.append_events(flat))
+        return [[next(added) for _ in request] for request in requests]

@@ -1,0 +1,182 @@
+"""Facts in Redis, shared by all nodes. Redis never holds truth.
+
+Each batch key has a generation, a random text; an entry counts only under the generation that is
+current when it is read, so setting a new one forgets everything under the key at once, also what
+another node is about to write from an older read. Entries are authenticated, bound to their key,
+their generation and their expiry: junk, swapped and stale entries are misses. Where Redis is
+away every look-up misses and nothing is raised; a breaker keeps requests from queueing on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar, cast
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tracechain.app.ports import CacheHit, Clock
+
+T = TypeVar("T")
+_MAC_BYTES = 16
+_CHANNEL = "tracechain:invalidate"
+# How long a failing Redis is left alone before it is tried again, in microseconds.
+_PAUSE = 500_000
+_LOG = structlog.get_logger(__name__)
+
+
+class Codec(Protocol):
+    """Turns facts to bytes and back; `decode` raises ValueError for what it cannot read."""
+
+    def encode(self, value: object) -> bytes: ...
+
+    def decode(self, field: str, data: bytes) -> object: ...
+
+
+class RedisCache:
+    """A Cache on one Redis server.
+
+    `lifetime` (microseconds) bounds how old an entry can be where an invalidation was lost.
+    `in_flight` bounds the commands that wait for Redis; beyond it look-ups miss at once.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        codec: Codec,
+        mac_key: bytes,
+        clock: Clock,
+        *,
+        lifetime: int,
+        in_flight: int,
+        timeout: float,
+    ) -> None:
+        self._client = client
+        self._codec = codec
+        self._mac_key = mac_key
+        self._clock = clock
+        self._lifetime = lifetime
+        self._in_flight = in_flight
+        self._timeout = timeout
+        self._waiting = 0
+        self._closed_until = 0
+        self._listeners: list[Callable[[int], None]] = []
+        self._listening: asyncio.Task[None] | None = None
+        self._me = secrets.token_hex(8)
+
+    async def lookup(self, batch_key: int, field: str) -> CacheHit:
+        names = [_generation_name(batch_key), _entry_name(batch_key, field)]
+        found = cast("list[bytes | None] | None", await self._ask(lambda: self._client.mget(names)))
+        if found is None:
+            return CacheHit(None, None)
+        generation, entry = found
+        if generation is None:
+            fresh = secrets.token_hex(8).encode()
+            await self._ask(
+                lambda: self._client.set(names[0], fresh, nx=True, px=self._lifetime // 500)
+            )
+            generation = await self._ask(lambda: self._client.get(names[0]))
+            return CacheHit(None, generation)
+        if entry is not None:
+            value = self._open(batch_key, field, generation, entry)
+            if value is not None:
+                return CacheHit(value, generation)
+        return CacheHit(None, generation)
+
+    async def put(self, batch_key: int, field: str, value: object, token: object) -> None:
+        if not isinstance(token, bytes):
+            return
+        expires = (self._clock() + self._lifetime).to_bytes(8, "big")
+        body = expires + self._codec.encode(value)
+        entry = self._mac(batch_key, field, token, body) + body
+        name = _entry_name(batch_key, field)
+        await self._ask(lambda: self._client.set(name, entry, px=self._lifetime // 1000))
+
+    def _open(self, batch_key: int, field: str, generation: bytes, entry: bytes) -> object | None:
+        mac, body = entry[:_MAC_BYTES], entry[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(batch_key, field, generation, body)):
+            return None
+        if int.from_bytes(body[:8], "big") <= self._clock():
+            return None
+        try:
+            return self._codec.decode(field, body[8:])
+        except ValueError:
+            # Authentic, but of another release: a miss.
+            return None
+
+    def _mac(self, batch_key: int, field: str, generation: bytes, body: bytes) -> bytes:
+        head = f"{batch_key}/{field}/".encode() + generation + b"/"
+        return hmac.digest(self._mac_key, head + body, "sha256")[:_MAC_BYTES]
+
+    async def invalidate(self, batch_keys: Sequence[int]) -> None:
+        """Sets new generations and tells the other nodes. Tried even where the breaker is open:
+        an invalidation that is not sent costs other nodes their lifetime of staleness."""
+        self._closed_until = 0
+
+        def send() -> Awaitable[Any]:
+            pipe = self._client.pipeline(transaction=False)
+            for batch_key in batch_keys:
+                fresh = secrets.token_hex(8)
+                pipe.set(_generation_name(batch_key), fresh, px=self._lifetime // 500)
+                pipe.publish(_CHANNEL, f"{self._me} {batch_key}")
+            return pipe.execute()
+
+        await self._ask(send)
+
+    async def _ask(self, command: Callable[[], Awaitable[T]]) -> T | None:
+        if self._clock() < self._closed_until or self._waiting >= self._in_flight:
+            return None
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await command()
+        except (RedisError, OSError, TimeoutError) as error:
+            if self._closed_until == 0 or self._clock() >= self._closed_until:
+                _LOG.warning("redis_away", error=type(error).__name__)
+            self._closed_until = self._clock() + _PAUSE
+            return None
+        finally:
+            self._waiting -= 1
+
+    def on_invalidate(self, listener: Callable[[int], None]) -> None:
+        self._listeners.append(listener)
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(RedisError, OSError, TimeoutError):
+                async with self._client.pubsub() as channel:
+                    await channel.subscribe(_CHANNEL)
+                    async for message in channel.listen():
+                        if message["type"] == "message":
+                            self._hear(message["data"])
+            await asyncio.sleep(_PAUSE / 1e6)
+
+    def _hear(self, data: bytes) -> None:
+        sender, _, number = data.partition(b" ")
+        # Junk on the channel can only make us forget, which is always allowed.
+        if sender != self._me.encode() and number.isdigit() and len(number) < 20:
+            for listener in self._listeners:
+                listener(int(number))
+
+    async def close(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+        with suppress(RedisError, OSError):
+            await self._client.aclose()
+
+
+def _generation_name(batch_key: int) -> str:
+    return f"tc:g:{{{batch_key}}}"
+
+
+def _entry_name(batch_key: int, field: str) -> str:
+    return f"tc:f:{{{batch_key}}}:{field}"

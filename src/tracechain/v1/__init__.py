@@ -1,0 +1,1 @@
+"""Generated from protos/tracechain/v1 by `./dev generate`. Do not edit."""
