@@ -71,7 +71,7 @@ class RedisCache:
 
     async def lookup(self, batch_key: int, field: str) -> CacheHit:
         names = [_generation_name(batch_key), _entry_name(batch_key, field)]
-        found = cast("list[bytes | None] | None", await self._ask(lambda: self._client.mget(names)))
+        found = await self._ask(lambda: self._get(names))
         if found is None:
             return CacheHit(None, None)
         generation, entry = found
@@ -80,8 +80,8 @@ class RedisCache:
             await self._ask(
                 lambda: self._client.set(names[0], fresh, nx=True, px=self._lifetime // 500)
             )
-            generation = await self._ask(lambda: self._client.get(names[0]))
-            return CacheHit(None, generation)
+            now = await self._ask(lambda: self._get(names[:1]))
+            return CacheHit(None, now[0] if now else None)
         if entry is not None:
             value = self._open(batch_key, field, generation, entry)
             if value is not None:
@@ -127,6 +127,9 @@ class RedisCache:
             return pipe.execute()
 
         await self._ask(send)
+
+    async def _get(self, names: list[str]) -> list[bytes | None]:
+        return cast("list[bytes | None]", await self._client.mget(names))
 
     async def _ask(self, command: Callable[[], Awaitable[T]]) -> T | None:
         if self._clock() < self._closed_until or self._waiting >= self._in_flight:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracechain.app.facts import FactSource
-from tracechain.app.ports import Cache, Clock, Digester, ScanStore
+from tracechain.app.ports import Clock, Digester, Invalidation, ScanStore
 from tracechain.app.scanning import MAX_CODE, MAX_DEVICE, Scanning
 from tracechain.domain.claim import Claim, ClaimAttempt, ClaimStatus
 from tracechain.domain.errors import InvalidArgument
@@ -18,14 +18,14 @@ class Claiming:
         scanning: Scanning,
         facts: FactSource,
         scans: ScanStore,
-        cache: Cache,
+        changes: Invalidation,
         digester: Digester,
         clock: Clock,
     ) -> None:
         self._scanning = scanning
         self._facts = facts
         self._scans = scans
-        self._cache = cache
+        self._changes = changes
         self._digester = digester
         self._clock = clock
 
@@ -59,5 +59,5 @@ class Claiming:
             )
         )
         if claim.status is ClaimStatus.CLAIMED:
-            await self._cache.invalidate([proved.batch_number])
+            await self._changes.invalidate([proved.batch_number])
         return claim

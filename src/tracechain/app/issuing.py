@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from tracechain.app.keyring import Keyring, WorkingKey
-from tracechain.app.ports import BatchStore, Cache, Clock
+from tracechain.app.ports import BatchStore, Clock, Invalidation
 from tracechain.app.visibility import Visibility
 from tracechain.domain.code import Profile, format_code
 from tracechain.domain.errors import AlreadyExists, FailedPrecondition, InvalidArgument
@@ -66,7 +66,7 @@ class Issuing:
         batches: BatchStore,
         keyring: Keyring,
         visibility: Visibility,
-        cache: Cache,
+        changes: Invalidation,
         clock: Clock,
         executor: Executor,
         resolver: str,
@@ -74,7 +74,7 @@ class Issuing:
         self._batches = batches
         self._keyring = keyring
         self._visibility = visibility
-        self._cache = cache
+        self._changes = changes
         self._clock = clock
         self._executor = executor
         self._resolver = resolver
@@ -118,7 +118,7 @@ class Issuing:
                 "REQUEST_ID_USED",
                 f"this request id ordered {taken.count} codes in profile {taken.profile}",
             )
-        await self._cache.invalidate([batch.batch_number])
+        await self._changes.invalidate([batch.batch_number])
         used = self._keyring.get(taken.key_id)
         assert used is not None
         return OpenOrder(order, taken, used)

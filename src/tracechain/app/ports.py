@@ -231,7 +231,15 @@ class CacheHit:
     token: object
 
 
-class Cache(Protocol):
+class Invalidation(Protocol):
+    """Tells whoever remembers facts that they changed."""
+
+    async def invalidate(self, batch_keys: Sequence[int]) -> None:
+        """Forgets everything under these keys, and tells the other nodes. Called after the
+        change is durable; when it returns, this node answers with the change."""
+
+
+class Cache(Invalidation, Protocol):
     """Remembers facts for a short time. Never holds truth: it may forget at any moment, and it
     gives nothing that was put before the latest `invalidate` of its batch key was seen.
 
@@ -242,9 +250,6 @@ class Cache(Protocol):
 
     async def put(self, batch_key: int, field: str, value: object, token: object) -> None:
         """Keeps `value`, unless the batch key was invalidated since `token` was given."""
-
-    async def invalidate(self, batch_keys: Sequence[int]) -> None:
-        """Forgets everything under these keys, and tells the other nodes."""
 
     def on_invalidate(self, listener: Callable[[int], None]) -> None:
         """Calls `listener` with each batch key that another node invalidated."""

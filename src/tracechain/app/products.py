@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tracechain.app.ports import BatchStore, Cache, Clock, Directory
+from tracechain.app.ports import BatchStore, Clock, Directory, Invalidation
 from tracechain.app.visibility import Visibility
 from tracechain.domain.errors import AlreadyExists, FailedPrecondition
 from tracechain.domain.party import Principal, Role
@@ -21,13 +21,13 @@ class Products:
         directory: Directory,
         batches: BatchStore,
         visibility: Visibility,
-        cache: Cache,
+        changes: Invalidation,
         clock: Clock,
     ) -> None:
         self._directory = directory
         self._batches = batches
         self._visibility = visibility
-        self._cache = cache
+        self._changes = changes
         self._clock = clock
 
     async def register(self, principal: Principal, product: Product) -> Product:
@@ -117,7 +117,7 @@ class Products:
                 f"the batch may issue {raised.authorized_quantity} already",
                 metadata={"authorized_quantity": str(raised.authorized_quantity)},
             )
-        await self._cache.invalidate([batch.batch_number])
+        await self._changes.invalidate([batch.batch_number])
         return raised
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tracechain.app.ports import BatchStore, Cache, Clock
+from tracechain.app.ports import BatchStore, Clock, Invalidation
 from tracechain.app.resolving import Resolver
 from tracechain.app.visibility import Visibility
 from tracechain.domain.batch_key import WHOLE_BATCH
@@ -42,13 +42,13 @@ class Recalling:
         batches: BatchStore,
         resolver: Resolver,
         visibility: Visibility,
-        cache: Cache,
+        changes: Invalidation,
         clock: Clock,
     ) -> None:
         self._batches = batches
         self._resolver = resolver
         self._visibility = visibility
-        self._cache = cache
+        self._changes = changes
         self._clock = clock
 
     async def create(self, principal: Principal, request: RecallRequest) -> Recall:
@@ -75,7 +75,7 @@ class Recalling:
         if (kept.kind, kept.spans, kept.notice) != (wanted.kind, wanted.spans, wanted.notice):
             raise AlreadyExists("REQUEST_ID_USED", "this request id stands for another recall")
         # After the commit, so that nobody can remember the state before it.
-        await self._cache.invalidate([batch.batch_number])
+        await self._changes.invalidate([batch.batch_number])
         return kept
 
     async def _spans(
@@ -132,5 +132,5 @@ class Recalling:
             recall.batch_number, recall_id, self._clock(), reason
         )
         assert lifted is not None
-        await self._cache.invalidate([recall.batch_number])
+        await self._changes.invalidate([recall.batch_number])
         return lifted

@@ -1,0 +1,192 @@
+"""The composition root: everything is made here, from one configuration, and closed here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Redis
+
+from tracechain.adapters.cache_stack import CacheStack
+from tracechain.adapters.fact_codec import FactCodec
+from tracechain.adapters.grouped import GroupedEvents, GroupedScans, GroupedUnits
+from tracechain.adapters.keys import (
+    AesGcmVault,
+    HmacDigester,
+    MasterKey,
+    master_key_from_file,
+    master_key_from_text,
+)
+from tracechain.adapters.memory_cache import MemoryCache
+from tracechain.adapters.redis_cache import RedisCache
+from tracechain.adapters.sqlite import SqliteStore, open_store
+from tracechain.app.claiming import Claiming
+from tracechain.app.credentials import Credentials
+from tracechain.app.facts import CachedFacts, FactSource, StoredFacts
+from tracechain.app.issuing import Issuing
+from tracechain.app.keyring import Keyring
+from tracechain.app.parties import Parties
+from tracechain.app.ports import Cache
+from tracechain.app.products import Products
+from tracechain.app.recalling import Recalling
+from tracechain.app.resolving import Resolver
+from tracechain.app.scanning import Scanning
+from tracechain.app.stories import Stories
+from tracechain.app.visibility import Visibility
+from tracechain.domain.errors import TracechainError
+from tracechain.domain.scan import ScanRules
+from tracechain.rpc.admin import AdminServicer
+from tracechain.rpc.gate import Gate
+from tracechain.rpc.issuance import IssuanceServicer
+from tracechain.rpc.server import RpcServer, Service
+from tracechain.rpc.supervision import SupervisionServicer
+from tracechain.rpc.verification import VerificationServicer
+from tracechain.settings import Settings
+from tracechain.v1 import admin_pb2, issuance_pb2, supervision_pb2, verification_pb2
+
+_LOG = structlog.get_logger(__name__)
+
+
+def clock() -> int:
+    """Microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def master_key(settings: Settings) -> MasterKey:
+    """The key-encryption key that the settings name. Raises Unavailable."""
+    if text := settings.kek.get_secret_value():
+        return master_key_from_text(text)
+    if settings.kek_file is not None:
+        return master_key_from_file(settings.kek_file, create=False)
+    return master_key_from_file(settings.data_dir / "kek", create=True)
+
+
+@dataclass(slots=True)
+class App:
+    """The running parts of one process."""
+
+    settings: Settings
+    store: SqliteStore
+    keyring: Keyring
+    credentials: Credentials
+    parties: Parties
+    scanning: Scanning
+    services: list[Service]
+    gate: Gate
+    _scans: GroupedScans
+    _units: GroupedUnits
+    _events: GroupedEvents
+    _caches: CacheStack
+    _executor: ThreadPoolExecutor
+    _poll: asyncio.Task[None]
+
+    async def close(self) -> None:
+        """Finishes what was accepted, then closes everything."""
+        self._poll.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._poll
+        for group in (self._scans, self._units, self._events):
+            await group.close()
+        await self._caches.close()
+        self._executor.shutdown(cancel_futures=True)
+        await self.store.close()
+
+
+async def build(settings: Settings) -> App:
+    """Makes everything that one process needs. Raises Unavailable where it cannot."""
+    master = master_key(settings)
+    rules = ScanRules(
+        settings.same_province_minutes, settings.other_province_minutes, settings.max_devices
+    )
+    store = await open_store(settings.store_path, rules)
+    memory = MemoryCache(
+        clock, lifetime=settings.memory_lifetime_ms * 1000, capacity=settings.memory_entries
+    )
+    layers: list[Cache] = [memory]
+    if settings.redis_url:
+        redis = RedisCache(
+            Redis.from_url(settings.redis_url),
+            FactCodec(),
+            master.derive("cache-mac/v1"),
+            clock,
+            lifetime=settings.redis_lifetime_ms * 1000,
+            in_flight=settings.redis_in_flight,
+            timeout=settings.redis_timeout_ms / 1000,
+        )
+        redis.on_invalidate(memory.forget)
+        layers.append(redis)
+    changes = CacheStack(layers)
+
+    visibility = Visibility(store, store)
+    keyring = Keyring(store, AesGcmVault(master), visibility, clock)
+    await keyring.refresh()
+    credentials = Credentials(store, visibility, clock, os.urandom)
+    parties = Parties(store, visibility, clock)
+    resolver = Resolver(store, store, keyring, clock, settings.resolver)
+    stories = Stories(store)
+    scans = GroupedScans(
+        store,
+        capacity=settings.scan_queue,
+        width=settings.scan_group,
+        linger=settings.scan_linger_ms / 1000,
+    )
+    units = GroupedUnits(store, capacity=settings.scan_queue, width=settings.scan_group)
+    events = GroupedEvents(store, capacity=settings.event_queue, width=64)
+    facts: FactSource = StoredFacts(store, store, stories, visibility, units.record)
+    for layer in reversed(layers):
+        facts = CachedFacts(facts, layer)
+    digester = HmacDigester(master)
+    scanning = Scanning(
+        keyring, facts, scans, store, digester, clock, os.urandom, settings.resolver
+    )
+    claiming = Claiming(scanning, facts, store, changes, digester, clock)
+    executor = ThreadPoolExecutor(settings.sign_threads or os.cpu_count() or 1, "sign")
+    products = Products(store, store, visibility, changes, clock)
+    issuing = Issuing(store, keyring, visibility, changes, clock, executor, settings.resolver)
+    recalling = Recalling(store, resolver, visibility, changes, clock)
+
+    services = [
+        Service(admin_pb2, "AdminService", AdminServicer(parties, credentials, keyring)),
+        Service(issuance_pb2, "IssuanceService", IssuanceServicer(products, issuing)),
+        Service(
+            verification_pb2,
+            "VerificationService",
+            VerificationServicer(scanning, claiming, keyring, clock),
+        ),
+        Service(supervision_pb2, "SupervisionService", SupervisionServicer(recalling)),
+    ]
+    poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
+    return App(
+        settings, store, keyring, credentials, parties, scanning, services, Gate(credentials),
+        scans, units, events, changes, executor, poll,
+    )  # fmt: skip
+
+
+async def _poll_keys(keyring: Keyring, interval: float) -> None:
+    while True:
+        await asyncio.sleep(interval)
+        try:
+            await keyring.refresh()
+        except TracechainError as error:
+            # The next round tries again; until then the keys that are known stay good.
+            _LOG.warning("key_poll_failed", reason=error.reason)
+
+
+async def serve(app: App) -> RpcServer:
+    """Opens the port of one process and serves. Raises Unavailable where it is taken."""
+    s = app.settings
+    server = RpcServer(
+        app.gate,
+        app.services,
+        s.listen,
+        max_message_bytes=s.max_message_bytes,
+        max_concurrent_rpcs=s.max_concurrent_rpcs,
+        allow_plaintext=s.allow_plaintext,
+    )
+    await server.start()
+    return server

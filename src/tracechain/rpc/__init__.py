@@ -1,0 +1,1 @@
+"""The gRPC side: translate, call one use case, translate back."""

@@ -1,0 +1,230 @@
+"""The one gate in front of every method: who calls, what a request must carry, what errors say.
+
+Which roles may call stands next to each method in the protos (`option (access)`); a method
+without it keeps the server from starting. Servicers see a checked request and a principal, and
+raise the domain's errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, cast
+
+import grpc
+import structlog
+from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+
+from tracechain.domain.errors import (
+    InvalidArgument,
+    PermissionDenied,
+    TracechainError,
+    Unauthenticated,
+    Violation,
+)
+from tracechain.domain.party import Principal, Role
+from tracechain.rpc.status import internal, trailers
+from tracechain.v1 import annotations_pb2
+
+_LOG = structlog.get_logger(__name__)
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Authenticator(Protocol):
+    """Turns what a call carries into a principal."""
+
+    async def authenticate(self, api_key: str) -> Principal:
+        """The principal of an API key. Raises Unauthenticated."""
+
+
+class Gate:
+    """Makes gRPC handlers of a servicer's methods."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+        """Handlers for each method of `service`.
+
+        A method of the servicer takes (request, principal); a public one takes the request alone.
+        Raises RuntimeError for a method without access or without code.
+        """
+        handlers = {
+            method.name: self._method(method, getattr(servicer, method.name, None))
+            for method in service.methods
+        }
+        return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+    def _method(self, method: MethodDescriptor, call: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        access = method.GetOptions().Extensions[annotations_pb2.access]
+        if call is None:
+            raise RuntimeError(f"{method.full_name} is declared and not written")
+        if access.public == bool(access.roles):
+            raise RuntimeError(f"{method.full_name} does not say who may call it")
+        roles = None if access.public else frozenset(_role(number) for number in access.roles)
+        required = _required(method.input_type)
+        guard = _Guard(self._authenticator, roles, required, method.full_name)
+        request_class = cast("Any", method.input_type._concrete_class)
+        response_class = cast("Any", method.output_type._concrete_class)
+        if method.client_streaming:
+            make: Any, behaviour = grpc.stream_stream_rpc_method_handler, guard.both(call)
+        elif method.server_streaming:
+            make, behaviour = grpc.unary_stream_rpc_method_handler, guard.answers(call)
+        else:
+            make, behaviour = grpc.unary_unary_rpc_method_handler, guard.unary(call)
+        return cast(
+            "grpc.RpcMethodHandler[Any, Any]",
+            make(
+                behaviour,
+                request_deserializer=request_class.FromString,
+                response_serializer=response_class.SerializeToString,
+            ),
+        )
+
+
+class _Guard:
+    """What stands in front of one method."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        roles: frozenset[Role] | None,
+        required: Callable[[Any], Iterable[Violation]] | None,
+        name: str,
+    ) -> None:
+        self._authenticator = authenticator
+        self._roles = roles
+        self._required = required
+        self._name = name
+
+    def unary(self, call: Callable[..., Awaitable[Message]]) -> Any:
+        if self._roles is None:
+
+            async def public(request: Message, context: _Context) -> Message:
+                try:
+                    self._check(request)
+                    return await call(request)
+                except Exception as error:
+                    await self._abort(context, error)
+                    raise
+
+            return public
+
+        async def private(request: Message, context: _Context) -> Message:
+            try:
+                principal = await self._principal(context)
+                self._check(request)
+                return await call(request, principal)
+            except Exception as error:
+                await self._abort(context, error)
+                raise
+
+        return private
+
+    def answers(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+        async def serve(request: Message, context: _Context) -> None:
+            try:
+                principal = await self._principal(context)
+                self._check(request)
+                async for answer in call(request, principal):
+                    await context.write(answer)
+            except Exception as error:
+                await self._abort(context, error)
+
+        return serve
+
+    def both(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+        async def serve(requests: AsyncIterator[Message], context: _Context) -> None:
+            try:
+                arguments: tuple[object, ...] = (self._checked(requests),)
+                if self._roles is not None:
+                    arguments += (await self._principal(context),)
+                async for answer in call(*arguments):
+                    await context.write(answer)
+            except Exception as error:
+                await self._abort(context, error)
+
+        return serve
+
+    async def _checked(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        async for request in requests:
+            self._check(request)
+            yield request
+
+    def _check(self, request: Message) -> None:
+        if self._required is not None:
+            violations = list(self._required(request))
+            if violations:
+                raise InvalidArgument(violations)
+
+    async def _principal(self, context: _Context) -> Principal:
+        api_key = ""
+        for key, value in context.invocation_metadata() or ():
+            if key == "authorization" and isinstance(value, str):
+                scheme, _, api_key = value.partition(" ")
+                if scheme.lower() != "bearer":
+                    api_key = ""
+        if not api_key:
+            raise Unauthenticated(
+                "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
+            )
+        principal = await self._authenticator.authenticate(api_key.strip())
+        if self._roles is None or principal.role not in self._roles:
+            raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
+        return principal
+
+    async def _abort(self, context: _Context, error: Exception) -> None:
+        if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
+            raise error
+        if isinstance(error, TracechainError):
+            code, details, metadata = trailers(error)
+        else:
+            # The caller gets a number to ask about, never the inside of the service.
+            incident = uuid.uuid4().hex[:12]
+            _LOG.error("internal_error", method=self._name, incident=incident, exc_info=error)
+            code, details, metadata = internal(incident)
+        await context.abort(code, details, metadata)
+
+
+def _role(number: int) -> Role:
+    name = annotations_pb2.Role.Name(cast("annotations_pb2.Role", number))
+    return Role(name.removeprefix("ROLE_").lower())
+
+
+def _required(
+    message: Descriptor, seen: tuple[str, ...] = ()
+) -> Callable[[Any], Iterable[Violation]] | None:
+    """A check that every field marked `required` is there, also in messages within messages."""
+    if message.full_name in seen:
+        return None
+    own: list[tuple[str, bool]] = []
+    inner: list[tuple[str, bool, Callable[[Any], Iterable[Violation]]]] = []
+    for field in message.fields:
+        single_message = field.message_type is not None and not field.is_repeated
+        if field.GetOptions().Extensions[annotations_pb2.required]:
+            own.append((field.name, single_message))
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            check = _required(field.message_type, (*seen, message.full_name))
+            if check is not None:
+                inner.append((field.name, field.is_repeated, check))
+    if not own and not inner:
+        return None
+
+    def missing(value: Any) -> Iterable[Violation]:
+        for name, is_message in own:
+            if not (value.HasField(name) if is_message else getattr(value, name)):
+                yield Violation(name, "MISSING_FIELD", "is required")
+        for name, repeated, check in inner:
+            if repeated:
+                for i, item in enumerate(getattr(value, name)):
+                    yield from _below(f"{name}[{i}]", check(item))
+            elif value.HasField(name):
+                yield from _below(name, check(getattr(value, name)))
+
+    return missing
+
+
+def _below(prefix: str, violations: Iterable[Violation]) -> Sequence[Violation]:
+    return [Violation(f"{prefix}.{v.field}", v.reason, v.description) for v in violations]

@@ -1,0 +1,112 @@
+"""The gRPC server of one process: limits, health, reflection, graceful stop."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tracechain.domain.errors import Unavailable
+from tracechain.rpc.gate import Gate
+
+_MAX_METADATA = 16 * 1024
+_MAX_STREAMS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the protos and the servicer behind it."""
+
+    module: ModuleType
+    name: str
+    servicer: object
+
+    @property
+    def descriptor(self) -> Any:
+        """The service's descriptor."""
+        return self.module.DESCRIPTOR.services_by_name[self.name]
+
+
+class RpcServer:
+    """Serves until it is stopped. Several processes may listen on one port."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        services: Sequence[Service],
+        listen: str,
+        *,
+        max_message_bytes: int,
+        max_concurrent_rpcs: int,
+        allow_plaintext: bool,
+    ) -> None:
+        if not allow_plaintext and not is_loopback(listen):
+            raise Unavailable(
+                "PLAINTEXT_REFUSED",
+                f"{listen} is reachable from outside and there is no TLS; put a proxy that does "
+                "TLS in front and set TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
+            )
+        self._listen = listen
+        self._health = health.aio.HealthServicer()
+        self._names = [service.descriptor.full_name for service in services]
+        self._server = grpc.aio.server(
+            maximum_concurrent_rpcs=max_concurrent_rpcs,
+            options=[
+                ("grpc.so_reuseport", 1),
+                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_send_message_length", max_message_bytes),
+                ("grpc.max_metadata_size", _MAX_METADATA),
+                ("grpc.max_concurrent_streams", _MAX_STREAMS),
+                # A client may ask for signs of life no more often than this.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                ("grpc.keepalive_time_ms", 60_000),
+            ],
+        )
+        self._server.add_generic_rpc_handlers(
+            [gate.handler(service.descriptor, service.servicer) for service in services]
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+        self.port = 0
+
+    def add(self, handler: grpc.GenericRpcHandler) -> None:
+        """Adds a service that is not of the protos, before the start."""
+        self._server.add_generic_rpc_handlers([handler])
+
+    async def start(self) -> None:
+        """Opens the port. Raises Unavailable PORT_TAKEN."""
+        try:
+            self.port = self._server.add_insecure_port(self._listen)
+        except RuntimeError:
+            raise Unavailable("PORT_TAKEN", f"cannot listen on {self._listen}") from None
+        await self._server.start()
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace: float) -> None:
+        """Says NOT_SERVING, takes no new call, and gives those under way `grace` seconds."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+    async def wait(self) -> None:
+        """Returns once the server has stopped."""
+        await self._server.wait_for_termination()
+
+
+def is_loopback(listen: str) -> bool:
+    """True where `host:port` cannot be reached from another machine."""
+    host = listen.rpartition(":")[0].strip("[]")
+    if host in ("localhost", "unix"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return listen.startswith("unix:")

@@ -1,0 +1,178 @@
+"""VerificationService: is it real? For anybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from tracechain.app.claiming import Claiming
+from tracechain.app.keyring import Keyring
+from tracechain.app.ports import Clock
+from tracechain.app.scanning import Scanning, ScanRequest
+from tracechain.domain.errors import InvalidArgument, TracechainError
+from tracechain.domain.verdict import BatchFacts, History, Verdict
+from tracechain.domain.wording import message
+from tracechain.rpc import convert, paging
+from tracechain.v1 import verification_pb2 as pb
+
+MAX_BATCH = 1000
+# Scans of one stream that may be under way at once; the stream is read no faster.
+_STREAM_WIDTH = 256
+_TEMPLATES = 4096
+
+
+class VerificationServicer:
+    """See protos/tracechain/v1/verification.proto."""
+
+    def __init__(
+        self, scanning: Scanning, claiming: Claiming, keyring: Keyring, clock: Clock
+    ) -> None:
+        self._scanning = scanning
+        self._claiming = claiming
+        self._keyring = keyring
+        self._clock = clock
+        self._templates = _Templates()
+
+    async def VerifyCode(self, request: pb.VerifyCodeRequest) -> pb.Verdict:
+        return self._answer(await self._scanning.verify(_scan(request)))
+
+    async def BatchVerifyCodes(
+        self, request: pb.BatchVerifyCodesRequest
+    ) -> pb.BatchVerifyCodesResponse:
+        if not 1 <= len(request.requests) <= MAX_BATCH:
+            raise InvalidArgument.of("requests", "LIST_TOO_LONG", f"1 to {MAX_BATCH} are taken")
+        verdicts = await asyncio.gather(
+            *(self._one_of(i, item) for i, item in enumerate(request.requests))
+        )
+        return pb.BatchVerifyCodesResponse(verdicts=[self._answer(v) for v in verdicts])
+
+    async def _one_of(self, place: int, item: pb.VerifyCodeRequest) -> Verdict:
+        try:
+            return await self._scanning.verify(_scan(item))
+        except InvalidArgument as error:
+            raise error.under(f"requests[{place}]") from None
+
+    async def StreamVerifyCodes(
+        self, requests: AsyncIterator[pb.StreamVerifyCodesRequest]
+    ) -> AsyncIterator[pb.StreamVerifyCodesResponse]:
+        answers: asyncio.Queue[pb.StreamVerifyCodesResponse | None] = asyncio.Queue()
+        room = asyncio.Semaphore(_STREAM_WIDTH)
+        running: set[asyncio.Task[None]] = set()
+
+        async def one(item: pb.StreamVerifyCodesRequest) -> None:
+            try:
+                answer = pb.StreamVerifyCodesResponse(
+                    sequence=item.sequence,
+                    verdict=self._answer(await self._scanning.verify(_scan(item.request))),
+                )
+            except TracechainError as error:
+                answer = pb.StreamVerifyCodesResponse(
+                    sequence=item.sequence, error_reason=error.reason
+                )
+            finally:
+                room.release()
+            answers.put_nowait(answer)
+
+        async def read() -> None:
+            try:
+                async for item in requests:
+                    await room.acquire()
+                    task = asyncio.create_task(one(item))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+                if running:
+                    await asyncio.wait(running)
+            finally:
+                answers.put_nowait(None)
+
+        reader = asyncio.create_task(read())
+        try:
+            while (answer := await answers.get()) is not None:
+                yield answer
+            await reader
+        finally:
+            reader.cancel()
+            for task in running:
+                task.cancel()
+
+    async def ClaimUnit(self, request: pb.ClaimUnitRequest) -> pb.ClaimUnitResponse:
+        claim = await self._claiming.claim(request.code, request.pin, request.context.device_id)
+        return pb.ClaimUnitResponse(
+            status=convert.number(pb.ClaimStatus, claim.status),  # type: ignore[arg-type]
+            claim_time=convert.timestamp(claim.claim_time),
+            tries_left=claim.tries_left,
+        )
+
+    async def ListVerificationKeys(
+        self, request: pb.ListVerificationKeysRequest
+    ) -> pb.ListVerificationKeysResponse:
+        size = paging.size(request.page_size, paging.MAX_SIZE)
+        after = paging.after_number("keys", request.page_token)
+        found = [key for key in self._keyring.records() if key.key_id > after]
+        more = paging.token("keys", str(found[size - 1].key_id)) if len(found) > size else ""
+        return pb.ListVerificationKeysResponse(
+            keys=[convert.key(key) for key in found[:size]], next_page_token=more
+        )
+
+    def _answer(self, verdict: Verdict) -> pb.Verdict:
+        answer = pb.Verdict()
+        if verdict.batch is not None:
+            answer.CopyFrom(self._templates.of(verdict.batch))
+        answer.outcome = convert.number(pb.Outcome, verdict.outcome)  # type: ignore[assignment]
+        answer.issuance = convert.number(pb.Issuance, verdict.issuance)  # type: ignore[assignment]
+        answer.state = convert.number(pb.UnitState, verdict.state)  # type: ignore[assignment]
+        answer.history = _HISTORY[verdict.history]
+        answer.reasons.extend(convert.number(pb.VerdictReason, r) for r in verdict.reasons)  # type: ignore[misc]
+        words = message(verdict)
+        answer.message.zh, answer.message.en = words.zh, words.en
+        answer.gtin, answer.serial = verdict.gtin, verdict.serial
+        answer.previous_scans = verdict.previous_scans
+        if verdict.first_scan_time is not None:
+            answer.first_scan_time.FromMicroseconds(verdict.first_scan_time)
+        if verdict.claim_time is not None:
+            answer.claim_time.FromMicroseconds(verdict.claim_time)
+        if verdict.notice is not None:
+            answer.notice.zh, answer.notice.en = verdict.notice.zh, verdict.notice.en
+        answer.verify_time.FromMicroseconds(self._clock())
+        return answer
+
+
+_HISTORY = {
+    value: pb.History.Value(
+        "HISTORY_UNSPECIFIED" if value is History.NONE else f"HISTORY_{value.upper()}"
+    )
+    for value in History
+}
+
+
+class _Templates:
+    """The part of an answer that is the same for every unit of a batch, made once.
+
+    Found by identity: facts are values that caches share, and comparing them costs more than
+    making the message.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[BatchFacts, pb.Verdict]] = {}
+
+    def of(self, batch: BatchFacts) -> pb.Verdict:
+        known = self._made.get(id(batch))
+        if known is not None:
+            return known[1]
+        made = pb.Verdict(
+            lot=batch.batch.lot,
+            product=convert.text(batch.product.display_name),
+            issuer=convert.text(batch.issuer_name),
+            production_date=batch.batch.production_date,
+            expiration_date=batch.batch.expiration_date,
+        )
+        if len(self._made) >= _TEMPLATES:
+            self._made.clear()
+        # The facts are kept too, so that their identity cannot be given to another object.
+        self._made[id(batch)] = (batch, made)
+        return made
+
+
+def _scan(request: pb.VerifyCodeRequest) -> ScanRequest:
+    context = request.context
+    return ScanRequest(request.code, context.device_id, context.region, request.request_id)

@@ -1,0 +1,160 @@
+"""The typed configuration: environment over file over defaults.
+
+`TRACECHAIN_...` variables; `TRACECHAIN_CONFIG` names a TOML file (else ./tracechain.toml where
+there is one). Each setting says what it costs to get it wrong. `tracechain config` prints it all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_VARIABLE = "TRACECHAIN_CONFIG"
+_DEFAULT_FILE = "tracechain.toml"
+
+
+class Settings(BaseSettings):
+    """All settings of the service. Times in the unit that the name says."""
+
+    model_config = SettingsConfigDict(env_prefix="TRACECHAIN_", extra="forbid", frozen=True)
+
+    listen: Annotated[str, Field(description="host:port of gRPC; port 0 takes a free one.")] = (
+        "127.0.0.1:50051"
+    )
+    allow_plaintext: Annotated[
+        bool,
+        Field(
+            description="Serve plain text beyond loopback. Only behind a proxy that does TLS: API "
+            "keys travel readable."
+        ),
+    ] = False
+    workers: Annotated[
+        int, Field(ge=1, le=64, description="Processes that share the port; one for each core.")
+    ] = 1
+    data_dir: Annotated[
+        Path, Field(description="Folder of the embedded store. Losing it loses everything.")
+    ] = Path("tracechain-data")
+    kek: Annotated[
+        SecretStr,
+        Field(
+            description="Key-encryption key, 32 bytes in base64; empty reads kek_file. Losing it "
+            "makes every issuer key unusable; leaking it with the store leaks them."
+        ),
+    ] = SecretStr("")
+    kek_file: Annotated[
+        Path | None,
+        Field(
+            description="File of the key-encryption key; by default `kek` in data_dir, made once."
+        ),
+    ] = None
+    resolver: Annotated[
+        str,
+        Field(
+            description="Host that printed codes point to. Changing it makes codes printed before "
+            "unreadable.",
+            pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$",
+        ),
+    ] = "id.tracechain.example"
+    redis_url: Annotated[
+        str, Field(description="redis://host:port/db shared by all nodes; empty: none.")
+    ] = ""
+    redis_timeout_ms: Annotated[
+        int, Field(ge=1, description="After this long a look-up in Redis counts as missed.")
+    ] = 100
+    redis_in_flight: Annotated[
+        int, Field(ge=1, description="Commands that may wait for Redis; beyond it look-ups miss.")
+    ] = 1024
+    redis_lifetime_ms: Annotated[
+        int,
+        Field(ge=100, description="How old facts in Redis can be where an invalidation was lost."),
+    ] = 5000
+    memory_lifetime_ms: Annotated[
+        int,
+        Field(
+            ge=10, description="How old facts in a process can be where an invalidation is lost."
+        ),
+    ] = 1000
+    memory_entries: Annotated[
+        int, Field(ge=100, description="Facts that a process remembers; about 1 KiB each.")
+    ] = 100_000
+    scan_queue: Annotated[
+        int, Field(ge=1, description="Scans that may wait; beyond it RESOURCE_EXHAUSTED at once.")
+    ] = 10_000
+    scan_group: Annotated[int, Field(ge=1, description="Scans of one commit at most.")] = 1024
+    scan_linger_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="How long a commit waits for company right after another; the first after "
+            "a pause never waits.",
+        ),
+    ] = 2.0
+    event_queue: Annotated[
+        int,
+        Field(ge=1, description="Capture requests that may wait; beyond it RESOURCE_EXHAUSTED."),
+    ] = 256
+    key_poll_ms: Annotated[
+        int, Field(ge=10, description="How soon a node sees keys that another one made or revoked.")
+    ] = 500
+    future_tolerance_s: Annotated[
+        int, Field(ge=0, description="How far ahead of our clock an event's time may be.")
+    ] = 300
+    sign_threads: Annotated[
+        int, Field(ge=0, description="Threads that sign codes; 0: one for each core.")
+    ] = 0
+    max_message_bytes: Annotated[
+        int, Field(ge=65_536, description="Largest message taken; larger is RESOURCE_EXHAUSTED.")
+    ] = 8 * 1024 * 1024
+    max_concurrent_rpcs: Annotated[
+        int, Field(ge=1, description="Calls under way in a process; more are refused at once.")
+    ] = 4096
+    drain_seconds: Annotated[
+        float, Field(ge=0, description="How long a stop waits for calls that are under way.")
+    ] = 10.0
+    same_province_minutes: Annotated[
+        int, Field(ge=0, description="Two cities of a province within this time: a copied code.")
+    ] = 30
+    other_province_minutes: Annotated[
+        int, Field(ge=0, description="Two provinces within this time: a copied code.")
+    ] = 90
+    max_devices: Annotated[
+        int, Field(ge=1, le=15, description="More devices than this for one unit: a copied code.")
+    ] = 5
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Least level that is logged."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["json", "console"], Field(description="json for machines, console for people.")
+    ] = "json"
+
+    @property
+    def store_path(self) -> Path:
+        """The embedded store's file."""
+        return self.data_dir / "store.sqlite3"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was passed, then the environment, then the file."""
+        named = os.environ.get(CONFIG_VARIABLE, "")
+        if named and not Path(named).is_file():
+            raise FileNotFoundError(f"{CONFIG_VARIABLE} names {named}, and there is no such file")
+        file = Path(named or _DEFAULT_FILE)
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=file)
+        return (init_settings, env_settings, toml)
