@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -43,7 +43,7 @@ def member(kind: type[E], enum: Any, value: int, field: str, default: E | None =
     unknown one, and for 0 where there is no default."""
     if value == 0 and default is not None:
         return default
-    found = _members(kind, enum).get(value)
+    found = cast("E | None", _members(kind, enum).get(value))
     if found is None:
         raise InvalidArgument.of(field, "INVALID_ENUM_VALUE", f"{value} is no value of this field")
     return found

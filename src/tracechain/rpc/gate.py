@@ -16,6 +16,7 @@ import grpc
 import structlog
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from tracechain.domain.errors import (
     InvalidArgument,
@@ -66,10 +67,11 @@ class Gate:
         roles = None if access.public else frozenset(_role(number) for number in access.roles)
         required = _required(method.input_type)
         guard = _Guard(self._authenticator, roles, required, method.full_name)
-        request_class = cast("Any", method.input_type._concrete_class)
-        response_class = cast("Any", method.output_type._concrete_class)
+        request_class = GetMessageClass(method.input_type)
+        response_class = GetMessageClass(method.output_type)
+        make: Any
         if method.client_streaming:
-            make: Any, behaviour = grpc.stream_stream_rpc_method_handler, guard.both(call)
+            make, behaviour = grpc.stream_stream_rpc_method_handler, guard.both(call)
         elif method.server_streaming:
             make, behaviour = grpc.unary_stream_rpc_method_handler, guard.answers(call)
         else:
@@ -189,7 +191,7 @@ class _Guard:
 
 
 def _role(number: int) -> Role:
-    name = annotations_pb2.Role.Name(cast("annotations_pb2.Role", number))
+    name = annotations_pb2.Role.Name(cast("annotations_pb2.Role.ValueType", number))
     return Role(name.removeprefix("ROLE_").lower())
 
 

@@ -72,7 +72,7 @@ def internal(incident: str) -> Trailers:
 
 
 def _packed(code: grpc.StatusCode, message: str, details: list[Message]) -> Trailers:
-    number: int = code.value[0]  # type: ignore[index]
+    number: int = code.value[0]
     status = status_pb2.Status(code=number, message=message)
     for detail in details:
         packed = AnyMessage()

@@ -24,15 +24,69 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/event.proto\x12\rtracechain.v1\"\x15\n\x05\x45vent\x12\x0c\n\x04stub\x18\x01 \x01(\t\"\x1e\n\x0e\x44ocumentHeader\x12\x0c\n\x04json\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/event.proto\x12\rtracechain.v1\"U\n\x0fQuantityElement\x12\x11\n\tepc_class\x18\x01 \x01(\t\x12\x15\n\x08quantity\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0b\n\x03uom\x18\x03 \x01(\tB\x0b\n\t_quantity\"B\n\tCodeRange\x12\x11\n\tepc_class\x18\x01 \x01(\t\x12\x13\n\x0b\x66irst_index\x18\x02 \x01(\r\x12\r\n\x05\x63ount\x18\x03 \x01(\r\"\x86\x01\n\x08Location\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\nextensions\x18\x02 \x03(\x0b\x32\'.tracechain.v1.Location.ExtensionsEntry\x1a\x31\n\x0f\x45xtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"7\n\x0e\x42izTransaction\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x17\n\x0f\x62iz_transaction\x18\x02 \x01(\t\"&\n\x06Source\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"0\n\x0b\x44\x65stination\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65stination\x18\x02 \x01(\t\"3\n\x15PersistentDisposition\x12\x0b\n\x03set\x18\x01 \x03(\t\x12\r\n\x05unset\x18\x02 \x03(\t\"\xd2\x01\n\x10\x45rrorDeclaration\x12\x18\n\x10\x64\x65\x63laration_time\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x1c\n\x14\x63orrective_event_ids\x18\x03 \x03(\t\x12\x43\n\nextensions\x18\x04 \x03(\x0b\x32/.tracechain.v1.ErrorDeclaration.ExtensionsEntry\x1a\x31\n\x0f\x45xtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xab\x02\n\x0eSensorMetadata\x12\x0c\n\x04time\x18\x01 \x01(\t\x12\x12\n\nstart_time\x18\x02 \x01(\t\x12\x10\n\x08\x65nd_time\x18\x03 \x01(\t\x12\x11\n\tdevice_id\x18\x04 \x01(\t\x12\x17\n\x0f\x64\x65vice_metadata\x18\x05 \x01(\t\x12\x10\n\x08raw_data\x18\x06 \x01(\t\x12\x1e\n\x16\x64\x61ta_processing_method\x18\x07 \x01(\t\x12\x11\n\tbiz_rules\x18\x08 \x01(\t\x12\x41\n\nextensions\x18\t \x03(\x0b\x32-.tracechain.v1.SensorMetadata.ExtensionsEntry\x1a\x31\n\x0f\x45xtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8c\x06\n\x0cSensorReport\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\texception\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x17\n\x0f\x64\x65vice_metadata\x18\x04 \x01(\t\x12\x10\n\x08raw_data\x18\x05 \x01(\t\x12\x1e\n\x16\x64\x61ta_processing_method\x18\x06 \x01(\t\x12\x0c\n\x04time\x18\x07 \x01(\t\x12\x15\n\rmicroorganism\x18\x08 \x01(\t\x12\x1a\n\x12\x63hemical_substance\x18\t \x01(\t\x12\x12\n\x05value\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tcomponent\x18\x0b \x01(\t\x12\x19\n\x0cstring_value\x18\x0c \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rboolean_value\x18\r \x01(\x08H\x02\x88\x01\x01\x12\x18\n\x10hex_binary_value\x18\x0e \x01(\t\x12\x11\n\turi_value\x18\x0f \x01(\t\x12\x16\n\tmin_value\x18\x10 \x01(\x01H\x03\x88\x01\x01\x12\x16\n\tmax_value\x18\x11 \x01(\x01H\x04\x88\x01\x01\x12\x17\n\nmean_value\x18\x12 \x01(\x01H\x05\x88\x01\x01\x12\x12\n\x05s_dev\x18\x13 \x01(\x01H\x06\x88\x01\x01\x12\x16\n\tperc_rank\x18\x14 \x01(\x01H\x07\x88\x01\x01\x12\x17\n\nperc_value\x18\x15 \x01(\x01H\x08\x88\x01\x01\x12\x0b\n\x03uom\x18\x16 \x01(\t\x12#\n\x1b\x63oordinate_reference_system\x18\x17 \x01(\t\x12?\n\nextensions\x18\x18 \x03(\x0b\x32+.tracechain.v1.SensorReport.ExtensionsEntry\x1a\x31\n\x0f\x45xtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_valueB\x0f\n\r_string_valueB\x10\n\x0e_boolean_valueB\x0c\n\n_min_valueB\x0c\n\n_max_valueB\r\n\x0b_mean_valueB\x08\n\x06_s_devB\x0c\n\n_perc_rankB\r\n\x0b_perc_value\"\xf0\x01\n\rSensorElement\x12\x36\n\x0fsensor_metadata\x18\x01 \x01(\x0b\x32\x1d.tracechain.v1.SensorMetadata\x12\x32\n\rsensor_report\x18\x02 \x03(\x0b\x32\x1b.tracechain.v1.SensorReport\x12@\n\nextensions\x18\x03 \x03(\x0b\x32,.tracechain.v1.SensorElement.ExtensionsEntry\x1a\x31\n\x0f\x45xtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcd\x0b\n\x05\x45vent\x12&\n\x04type\x18\x01 \x01(\x0e\x32\x18.tracechain.v1.EventType\x12\x12\n\nevent_time\x18\x02 \x01(\t\x12\x1e\n\x16\x65vent_time_zone_offset\x18\x03 \x01(\t\x12\x13\n\x0brecord_time\x18\x04 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x05 \x01(\t\x12\x1a\n\x12\x63\x65rtification_info\x18\x06 \x03(\t\x12\"\n\x1a\x63\x65rtification_info_is_list\x18\x07 \x01(\x08\x12%\n\x06\x61\x63tion\x18\x08 \x01(\x0e\x32\x15.tracechain.v1.Action\x12\x10\n\x08\x65pc_list\x18\t \x03(\t\x12\x35\n\rquantity_list\x18\n \x03(\x0b\x32\x1e.tracechain.v1.QuantityElement\x12\x11\n\tparent_id\x18\x0b \x01(\t\x12\x12\n\nchild_epcs\x18\x0c \x03(\t\x12;\n\x13\x63hild_quantity_list\x18\r \x03(\x0b\x32\x1e.tracechain.v1.QuantityElement\x12\x16\n\x0einput_epc_list\x18\x0e \x03(\t\x12;\n\x13input_quantity_list\x18\x0f \x03(\x0b\x32\x1e.tracechain.v1.QuantityElement\x12\x17\n\x0foutput_epc_list\x18\x10 \x03(\t\x12<\n\x14output_quantity_list\x18\x11 \x03(\x0b\x32\x1e.tracechain.v1.QuantityElement\x12\x19\n\x11transformation_id\x18\x12 \x01(\t\x12\x10\n\x08\x62iz_step\x18\x13 \x01(\t\x12\x13\n\x0b\x64isposition\x18\x14 \x01(\t\x12\x44\n\x16persistent_disposition\x18\x15 \x01(\x0b\x32$.tracechain.v1.PersistentDisposition\x12+\n\nread_point\x18\x16 \x01(\x0b\x32\x17.tracechain.v1.Location\x12-\n\x0c\x62iz_location\x18\x17 \x01(\x0b\x32\x17.tracechain.v1.Location\x12;\n\x14\x62iz_transaction_list\x18\x18 \x03(\x0b\x32\x1d.tracechain.v1.BizTransaction\x12*\n\x0bsource_list\x18\x19 \x03(\x0b\x32\x15.tracechain.v1.Source\x12\x34\n\x10\x64\x65stination_list\x18\x1a \x03(\x0b\x32\x1a.tracechain.v1.Destination\x12\x39\n\x13sensor_element_list\x18\x1b \x03(\x0b\x32\x1c.tracechain.v1.SensorElement\x12:\n\x11\x65rror_declaration\x18\x1c \x01(\x0b\x32\x1f.tracechain.v1.ErrorDeclaration\x12,\n\x04ilmd\x18\x1d \x03(\x0b\x32\x1e.tracechain.v1.Event.IlmdEntry\x12-\n\x0b\x63ode_ranges\x18\x1e \x03(\x0b\x32\x18.tracechain.v1.CodeRange\x12\x33\n\x11input_code_ranges\x18\x1f \x03(\x0b\x32\x18.tracechain.v1.CodeRange\x12\x34\n\x12output_code_ranges\x18  \x03(\x0b\x32\x18.tracechain.v1.CodeRange\x12\x38\n\nextensions\x18! \x03(\x0b\x32$.tracechain.v1.Event.ExtensionsEntry\x12\x0f\n\x07\x63ontext\x18\" \x01(\t\x12\x14\n\x0c\x65mpty_fields\x18# \x03(\t\x1a+\n\tIlmdEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0f\x45xtensionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1e\n\x0e\x44ocumentHeader\x12\x0c\n\x04json\x18\x01 \x01(\t*\xb1\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45VENT_TYPE_OBJECT\x10\x01\x12\x1a\n\x16\x45VENT_TYPE_AGGREGATION\x10\x02\x12\x1a\n\x16\x45VENT_TYPE_ASSOCIATION\x10\x03\x12\x1a\n\x16\x45VENT_TYPE_TRANSACTION\x10\x04\x12\x1d\n\x19\x45VENT_TYPE_TRANSFORMATION\x10\x05*W\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x0e\n\nACTION_ADD\x10\x01\x12\x12\n\x0e\x41\x43TION_OBSERVE\x10\x02\x12\x11\n\rACTION_DELETE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tracechain.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENT']._serialized_start=44
-  _globals['_EVENT']._serialized_end=65
-  _globals['_DOCUMENTHEADER']._serialized_start=67
-  _globals['_DOCUMENTHEADER']._serialized_end=97
+  _globals['_LOCATION_EXTENSIONSENTRY']._loaded_options = None
+  _globals['_LOCATION_EXTENSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_ERRORDECLARATION_EXTENSIONSENTRY']._loaded_options = None
+  _globals['_ERRORDECLARATION_EXTENSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_SENSORMETADATA_EXTENSIONSENTRY']._loaded_options = None
+  _globals['_SENSORMETADATA_EXTENSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_SENSORREPORT_EXTENSIONSENTRY']._loaded_options = None
+  _globals['_SENSORREPORT_EXTENSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_SENSORELEMENT_EXTENSIONSENTRY']._loaded_options = None
+  _globals['_SENSORELEMENT_EXTENSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_EVENT_ILMDENTRY']._loaded_options = None
+  _globals['_EVENT_ILMDENTRY']._serialized_options = b'8\001'
+  _globals['_EVENT_EXTENSIONSENTRY']._loaded_options = None
+  _globals['_EVENT_EXTENSIONSENTRY']._serialized_options = b'8\001'
+  _globals['_EVENTTYPE']._serialized_start=3598
+  _globals['_EVENTTYPE']._serialized_end=3775
+  _globals['_ACTION']._serialized_start=3777
+  _globals['_ACTION']._serialized_end=3864
+  _globals['_QUANTITYELEMENT']._serialized_start=44
+  _globals['_QUANTITYELEMENT']._serialized_end=129
+  _globals['_CODERANGE']._serialized_start=131
+  _globals['_CODERANGE']._serialized_end=197
+  _globals['_LOCATION']._serialized_start=200
+  _globals['_LOCATION']._serialized_end=334
+  _globals['_LOCATION_EXTENSIONSENTRY']._serialized_start=285
+  _globals['_LOCATION_EXTENSIONSENTRY']._serialized_end=334
+  _globals['_BIZTRANSACTION']._serialized_start=336
+  _globals['_BIZTRANSACTION']._serialized_end=391
+  _globals['_SOURCE']._serialized_start=393
+  _globals['_SOURCE']._serialized_end=431
+  _globals['_DESTINATION']._serialized_start=433
+  _globals['_DESTINATION']._serialized_end=481
+  _globals['_PERSISTENTDISPOSITION']._serialized_start=483
+  _globals['_PERSISTENTDISPOSITION']._serialized_end=534
+  _globals['_ERRORDECLARATION']._serialized_start=537
+  _globals['_ERRORDECLARATION']._serialized_end=747
+  _globals['_ERRORDECLARATION_EXTENSIONSENTRY']._serialized_start=285
+  _globals['_ERRORDECLARATION_EXTENSIONSENTRY']._serialized_end=334
+  _globals['_SENSORMETADATA']._serialized_start=750
+  _globals['_SENSORMETADATA']._serialized_end=1049
+  _globals['_SENSORMETADATA_EXTENSIONSENTRY']._serialized_start=285
+  _globals['_SENSORMETADATA_EXTENSIONSENTRY']._serialized_end=334
+  _globals['_SENSORREPORT']._serialized_start=1052
+  _globals['_SENSORREPORT']._serialized_end=1832
+  _globals['_SENSORREPORT_EXTENSIONSENTRY']._serialized_start=285
+  _globals['_SENSORREPORT_EXTENSIONSENTRY']._serialized_end=334
+  _globals['_SENSORELEMENT']._serialized_start=1835
+  _globals['_SENSORELEMENT']._serialized_end=2075
+  _globals['_SENSORELEMENT_EXTENSIONSENTRY']._serialized_start=285
+  _globals['_SENSORELEMENT_EXTENSIONSENTRY']._serialized_end=334
+  _globals['_EVENT']._serialized_start=2078
+  _globals['_EVENT']._serialized_end=3563
+  _globals['_EVENT_ILMDENTRY']._serialized_start=3469
+  _globals['_EVENT_ILMDENTRY']._serialized_end=3512
+  _globals['_EVENT_EXTENSIONSENTRY']._serialized_start=285
+  _globals['_EVENT_EXTENSIONSENTRY']._serialized_end=334
+  _globals['_DOCUMENTHEADER']._serialized_start=3565
+  _globals['_DOCUMENTHEADER']._serialized_end=3595
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,23 +19,894 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _EventType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVENT_TYPE_UNSPECIFIED: _EventType.ValueType  # 0
+    """Not set; refused."""
+    EVENT_TYPE_OBJECT: _EventType.ValueType  # 1
+    """What happened to objects."""
+    EVENT_TYPE_AGGREGATION: _EventType.ValueType  # 2
+    """Objects put into or taken out of a container."""
+    EVENT_TYPE_ASSOCIATION: _EventType.ValueType  # 3
+    """Objects attached to or taken off another one or a place, such as a sensor."""
+    EVENT_TYPE_TRANSACTION: _EventType.ValueType  # 4
+    """Objects tied to or released from business transactions."""
+    EVENT_TYPE_TRANSFORMATION: _EventType.ValueType  # 5
+    """Inputs turned into outputs."""
+
+class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
+    """EPCIS 2.0 event type."""
+
+EVENT_TYPE_UNSPECIFIED: EventType.ValueType  # 0
+"""Not set; refused."""
+EVENT_TYPE_OBJECT: EventType.ValueType  # 1
+"""What happened to objects."""
+EVENT_TYPE_AGGREGATION: EventType.ValueType  # 2
+"""Objects put into or taken out of a container."""
+EVENT_TYPE_ASSOCIATION: EventType.ValueType  # 3
+"""Objects attached to or taken off another one or a place, such as a sensor."""
+EVENT_TYPE_TRANSACTION: EventType.ValueType  # 4
+"""Objects tied to or released from business transactions."""
+EVENT_TYPE_TRANSFORMATION: EventType.ValueType  # 5
+"""Inputs turned into outputs."""
+Global___EventType: _TypeAlias = EventType  # noqa: Y015
+
+class _Action:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACTION_UNSPECIFIED: _Action.ValueType  # 0
+    """Not set; right for transformations only."""
+    ACTION_ADD: _Action.ValueType  # 1
+    """Begins: commissioned, packed, attached."""
+    ACTION_OBSERVE: _Action.ValueType  # 2
+    """Observed, unchanged."""
+    ACTION_DELETE: _Action.ValueType  # 3
+    """Ends: decommissioned, unpacked, detached."""
+
+class Action(_Action, metaclass=_ActionEnumTypeWrapper):
+    """What an event does to the thing that it is about."""
+
+ACTION_UNSPECIFIED: Action.ValueType  # 0
+"""Not set; right for transformations only."""
+ACTION_ADD: Action.ValueType  # 1
+"""Begins: commissioned, packed, attached."""
+ACTION_OBSERVE: Action.ValueType  # 2
+"""Observed, unchanged."""
+ACTION_DELETE: Action.ValueType  # 3
+"""Ends: decommissioned, unpacked, detached."""
+Global___Action: _TypeAlias = Action  # noqa: Y015
+
 @_typing.final
-class Event(_message.Message):
-    """stub"""
+class QuantityElement(_message.Message):
+    """An amount of a class of things."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    STUB_FIELD_NUMBER: _builtins.int
-    stub: _builtins.str
-    """stub"""
+    EPC_CLASS_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    UOM_FIELD_NUMBER: _builtins.int
+    epc_class: _builtins.str
+    """EPC class as URN or GS1 Digital Link. Example: https://id.gs1.org/01/06901234567892/10/A1"""
+    quantity: _builtins.float
+    """How much, at least 0; absent where it is not told."""
+    uom: _builtins.str
+    """Unit of measure, UN/ECE Rec 20. Empty means pieces. Example: KGM"""
     def __init__(
         self,
         *,
-        stub: _builtins.str = ...,
+        epc_class: _builtins.str = ...,
+        quantity: _builtins.float | None = ...,
+        uom: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "quantity", b"quantity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "epc_class", b"epc_class", "quantity", b"quantity", "uom", b"uom"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+
+Global___QuantityElement: _TypeAlias = QuantityElement  # noqa: Y015
+
+@_typing.final
+class CodeRange(_message.Message):
+    """Units of a batch that is registered here, one after the other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPC_CLASS_FIELD_NUMBER: _builtins.int
+    FIRST_INDEX_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    epc_class: _builtins.str
+    """The batch as LGTIN, URN or GS1 Digital Link."""
+    first_index: _builtins.int
+    """Index of the first, from 0."""
+    count: _builtins.int
+    """How many, at least 1."""
+    def __init__(
+        self,
+        *,
+        epc_class: _builtins.str = ...,
+        first_index: _builtins.int = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["stub", b"stub"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "epc_class", b"epc_class", "first_index", b"first_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CodeRange: _TypeAlias = CodeRange  # noqa: Y015
+
+@_typing.final
+class Location(_message.Message):
+    """A place: read point or business location."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ExtensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """SGLN, geo URI or any other URI. Example: https://id.gs1.org/414/6901234000016"""
+    @_builtins.property
+    def extensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """User extensions: qualified name to JSON text."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        extensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extensions", b"extensions", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Location: _TypeAlias = Location  # noqa: Y015
+
+@_typing.final
+class BizTransaction(_message.Message):
+    """A business transaction that the event is part of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    BIZ_TRANSACTION_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """CBV type, such as po; empty where it is not told."""
+    biz_transaction: _builtins.str
+    """The transaction's URI."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        biz_transaction: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["biz_transaction", b"biz_transaction", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BizTransaction: _TypeAlias = BizTransaction  # noqa: Y015
+
+@_typing.final
+class Source(_message.Message):
+    """Where things come from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """CBV type, such as possessing_party."""
+    source: _builtins.str
+    """URI of the party or place."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Source: _TypeAlias = Source  # noqa: Y015
+
+@_typing.final
+class Destination(_message.Message):
+    """Where things go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """CBV type, such as possessing_party."""
+    destination: _builtins.str
+    """URI of the party or place."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        destination: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Destination: _TypeAlias = Destination  # noqa: Y015
+
+@_typing.final
+class PersistentDisposition(_message.Message):
+    """Dispositions that hold until they are taken back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SET_FIELD_NUMBER: _builtins.int
+    UNSET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def set(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those that begin to hold."""
+
+    @_builtins.property
+    def unset(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those that end."""
+
+    def __init__(
+        self,
+        *,
+        set: _abc.Iterable[_builtins.str] | None = ...,
+        unset: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["set", b"set", "unset", b"unset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersistentDisposition: _TypeAlias = PersistentDisposition  # noqa: Y015
+
+@_typing.final
+class ErrorDeclaration(_message.Message):
+    """That an earlier event was wrong."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ExtensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DECLARATION_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CORRECTIVE_EVENT_IDS_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    declaration_time: _builtins.str
+    """When it was declared, RFC 3339 as given."""
+    reason: _builtins.str
+    """CBV error reason, such as incorrect_data."""
+    @_builtins.property
+    def corrective_event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the events that put it right."""
+
+    @_builtins.property
+    def extensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """User extensions: qualified name to JSON text."""
+
+    def __init__(
+        self,
+        *,
+        declaration_time: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        corrective_event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        extensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corrective_event_ids", b"corrective_event_ids", "declaration_time", b"declaration_time", "extensions", b"extensions", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorDeclaration: _TypeAlias = ErrorDeclaration  # noqa: Y015
+
+@_typing.final
+class SensorMetadata(_message.Message):
+    """How sensor reports were made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ExtensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TIME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_METADATA_FIELD_NUMBER: _builtins.int
+    RAW_DATA_FIELD_NUMBER: _builtins.int
+    DATA_PROCESSING_METHOD_FIELD_NUMBER: _builtins.int
+    BIZ_RULES_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    time: _builtins.str
+    """When, RFC 3339 as given."""
+    start_time: _builtins.str
+    """From when, RFC 3339 as given."""
+    end_time: _builtins.str
+    """Until when, RFC 3339 as given."""
+    device_id: _builtins.str
+    """URI of the device."""
+    device_metadata: _builtins.str
+    """URI of data about the device."""
+    raw_data: _builtins.str
+    """URI of the raw data."""
+    data_processing_method: _builtins.str
+    """URI of the method."""
+    biz_rules: _builtins.str
+    """URI of the rules."""
+    @_builtins.property
+    def extensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """User extensions: qualified name to JSON text."""
+
+    def __init__(
+        self,
+        *,
+        time: _builtins.str = ...,
+        start_time: _builtins.str = ...,
+        end_time: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+        device_metadata: _builtins.str = ...,
+        raw_data: _builtins.str = ...,
+        data_processing_method: _builtins.str = ...,
+        biz_rules: _builtins.str = ...,
+        extensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["biz_rules", b"biz_rules", "data_processing_method", b"data_processing_method", "device_id", b"device_id", "device_metadata", b"device_metadata", "end_time", b"end_time", "extensions", b"extensions", "raw_data", b"raw_data", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SensorMetadata: _TypeAlias = SensorMetadata  # noqa: Y015
+
+@_typing.final
+class SensorReport(_message.Message):
+    """One measurement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ExtensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    EXCEPTION_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_METADATA_FIELD_NUMBER: _builtins.int
+    RAW_DATA_FIELD_NUMBER: _builtins.int
+    DATA_PROCESSING_METHOD_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    MICROORGANISM_FIELD_NUMBER: _builtins.int
+    CHEMICAL_SUBSTANCE_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    COMPONENT_FIELD_NUMBER: _builtins.int
+    STRING_VALUE_FIELD_NUMBER: _builtins.int
+    BOOLEAN_VALUE_FIELD_NUMBER: _builtins.int
+    HEX_BINARY_VALUE_FIELD_NUMBER: _builtins.int
+    URI_VALUE_FIELD_NUMBER: _builtins.int
+    MIN_VALUE_FIELD_NUMBER: _builtins.int
+    MAX_VALUE_FIELD_NUMBER: _builtins.int
+    MEAN_VALUE_FIELD_NUMBER: _builtins.int
+    S_DEV_FIELD_NUMBER: _builtins.int
+    PERC_RANK_FIELD_NUMBER: _builtins.int
+    PERC_VALUE_FIELD_NUMBER: _builtins.int
+    UOM_FIELD_NUMBER: _builtins.int
+    COORDINATE_REFERENCE_SYSTEM_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """What was measured, GS1 Web vocabulary. Example: Temperature"""
+    exception: _builtins.str
+    """An exception, such as ALARM_CONDITION."""
+    device_id: _builtins.str
+    """URI of the device."""
+    device_metadata: _builtins.str
+    """URI of data about the device."""
+    raw_data: _builtins.str
+    """URI of the raw data."""
+    data_processing_method: _builtins.str
+    """URI of the method."""
+    time: _builtins.str
+    """When, RFC 3339 as given."""
+    microorganism: _builtins.str
+    """URI of a microorganism."""
+    chemical_substance: _builtins.str
+    """URI of a chemical substance."""
+    value: _builtins.float
+    """The value in `uom`."""
+    component: _builtins.str
+    """Which component of a value with several, such as x."""
+    string_value: _builtins.str
+    """A value that is text; absent where there is none."""
+    boolean_value: _builtins.bool
+    """A value that is true or false."""
+    hex_binary_value: _builtins.str
+    """A value in hexadecimal."""
+    uri_value: _builtins.str
+    """A value that is a URI."""
+    min_value: _builtins.float
+    """Least value in `uom`."""
+    max_value: _builtins.float
+    """Greatest value in `uom`."""
+    mean_value: _builtins.float
+    """Mean value in `uom`."""
+    s_dev: _builtins.float
+    """Standard deviation in `uom`."""
+    perc_rank: _builtins.float
+    """Percentile rank, 0 to 100."""
+    perc_value: _builtins.float
+    """Value at that rank in `uom`."""
+    uom: _builtins.str
+    """Unit of measure, UN/ECE Rec 20. Example: CEL"""
+    coordinate_reference_system: _builtins.str
+    """URI of the coordinate reference system."""
+    @_builtins.property
+    def extensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """User extensions: qualified name to JSON text."""
+
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        exception: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+        device_metadata: _builtins.str = ...,
+        raw_data: _builtins.str = ...,
+        data_processing_method: _builtins.str = ...,
+        time: _builtins.str = ...,
+        microorganism: _builtins.str = ...,
+        chemical_substance: _builtins.str = ...,
+        value: _builtins.float | None = ...,
+        component: _builtins.str = ...,
+        string_value: _builtins.str | None = ...,
+        boolean_value: _builtins.bool | None = ...,
+        hex_binary_value: _builtins.str = ...,
+        uri_value: _builtins.str = ...,
+        min_value: _builtins.float | None = ...,
+        max_value: _builtins.float | None = ...,
+        mean_value: _builtins.float | None = ...,
+        s_dev: _builtins.float | None = ...,
+        perc_rank: _builtins.float | None = ...,
+        perc_value: _builtins.float | None = ...,
+        uom: _builtins.str = ...,
+        coordinate_reference_system: _builtins.str = ...,
+        extensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_boolean_value", b"_boolean_value", "_max_value", b"_max_value", "_mean_value", b"_mean_value", "_min_value", b"_min_value", "_perc_rank", b"_perc_rank", "_perc_value", b"_perc_value", "_s_dev", b"_s_dev", "_string_value", b"_string_value", "_value", b"_value", "boolean_value", b"boolean_value", "max_value", b"max_value", "mean_value", b"mean_value", "min_value", b"min_value", "perc_rank", b"perc_rank", "perc_value", b"perc_value", "s_dev", b"s_dev", "string_value", b"string_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_boolean_value", b"_boolean_value", "_max_value", b"_max_value", "_mean_value", b"_mean_value", "_min_value", b"_min_value", "_perc_rank", b"_perc_rank", "_perc_value", b"_perc_value", "_s_dev", b"_s_dev", "_string_value", b"_string_value", "_value", b"_value", "boolean_value", b"boolean_value", "chemical_substance", b"chemical_substance", "component", b"component", "coordinate_reference_system", b"coordinate_reference_system", "data_processing_method", b"data_processing_method", "device_id", b"device_id", "device_metadata", b"device_metadata", "exception", b"exception", "extensions", b"extensions", "hex_binary_value", b"hex_binary_value", "max_value", b"max_value", "mean_value", b"mean_value", "microorganism", b"microorganism", "min_value", b"min_value", "perc_rank", b"perc_rank", "perc_value", b"perc_value", "raw_data", b"raw_data", "s_dev", b"s_dev", "string_value", b"string_value", "time", b"time", "type", b"type", "uom", b"uom", "uri_value", b"uri_value", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__boolean_value: _TypeAlias = _typing.Literal["boolean_value"]  # noqa: Y015
+    _WhichOneofArgType__boolean_value: _TypeAlias = _typing.Literal["_boolean_value", b"_boolean_value"]  # noqa: Y015
+    _WhichOneofReturnType__max_value: _TypeAlias = _typing.Literal["max_value"]  # noqa: Y015
+    _WhichOneofArgType__max_value: _TypeAlias = _typing.Literal["_max_value", b"_max_value"]  # noqa: Y015
+    _WhichOneofReturnType__mean_value: _TypeAlias = _typing.Literal["mean_value"]  # noqa: Y015
+    _WhichOneofArgType__mean_value: _TypeAlias = _typing.Literal["_mean_value", b"_mean_value"]  # noqa: Y015
+    _WhichOneofReturnType__min_value: _TypeAlias = _typing.Literal["min_value"]  # noqa: Y015
+    _WhichOneofArgType__min_value: _TypeAlias = _typing.Literal["_min_value", b"_min_value"]  # noqa: Y015
+    _WhichOneofReturnType__perc_rank: _TypeAlias = _typing.Literal["perc_rank"]  # noqa: Y015
+    _WhichOneofArgType__perc_rank: _TypeAlias = _typing.Literal["_perc_rank", b"_perc_rank"]  # noqa: Y015
+    _WhichOneofReturnType__perc_value: _TypeAlias = _typing.Literal["perc_value"]  # noqa: Y015
+    _WhichOneofArgType__perc_value: _TypeAlias = _typing.Literal["_perc_value", b"_perc_value"]  # noqa: Y015
+    _WhichOneofReturnType__s_dev: _TypeAlias = _typing.Literal["s_dev"]  # noqa: Y015
+    _WhichOneofArgType__s_dev: _TypeAlias = _typing.Literal["_s_dev", b"_s_dev"]  # noqa: Y015
+    _WhichOneofReturnType__string_value: _TypeAlias = _typing.Literal["string_value"]  # noqa: Y015
+    _WhichOneofArgType__string_value: _TypeAlias = _typing.Literal["_string_value", b"_string_value"]  # noqa: Y015
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__boolean_value) -> _WhichOneofReturnType__boolean_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_value) -> _WhichOneofReturnType__max_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_value) -> _WhichOneofReturnType__mean_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_value) -> _WhichOneofReturnType__min_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__perc_rank) -> _WhichOneofReturnType__perc_rank | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__perc_value) -> _WhichOneofReturnType__perc_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__s_dev) -> _WhichOneofReturnType__s_dev | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__string_value) -> _WhichOneofReturnType__string_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___SensorReport: _TypeAlias = SensorReport  # noqa: Y015
+
+@_typing.final
+class SensorElement(_message.Message):
+    """Measurements that belong together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ExtensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SENSOR_METADATA_FIELD_NUMBER: _builtins.int
+    SENSOR_REPORT_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sensor_metadata(self) -> Global___SensorMetadata:
+        """How they were made; may be absent."""
+
+    @_builtins.property
+    def sensor_report(self) -> _containers.RepeatedCompositeFieldContainer[Global___SensorReport]:
+        """The measurements."""
+
+    @_builtins.property
+    def extensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """User extensions: qualified name to JSON text."""
+
+    def __init__(
+        self,
+        *,
+        sensor_metadata: Global___SensorMetadata | None = ...,
+        sensor_report: _abc.Iterable[Global___SensorReport] | None = ...,
+        extensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sensor_metadata", b"sensor_metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extensions", b"extensions", "sensor_metadata", b"sensor_metadata", "sensor_report", b"sensor_report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SensorElement: _TypeAlias = SensorElement  # noqa: Y015
+
+@_typing.final
+class Event(_message.Message):
+    """An EPCIS 2.0 event, field by field. Texts are kept as given, so that nothing is lost; URIs may
+    be EPC URNs or GS1 Digital Links, CBV terms bare, as URN or as web URI.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class IlmdEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ExtensionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_ZONE_OFFSET_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    CERTIFICATION_INFO_FIELD_NUMBER: _builtins.int
+    CERTIFICATION_INFO_IS_LIST_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    EPC_LIST_FIELD_NUMBER: _builtins.int
+    QUANTITY_LIST_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    CHILD_EPCS_FIELD_NUMBER: _builtins.int
+    CHILD_QUANTITY_LIST_FIELD_NUMBER: _builtins.int
+    INPUT_EPC_LIST_FIELD_NUMBER: _builtins.int
+    INPUT_QUANTITY_LIST_FIELD_NUMBER: _builtins.int
+    OUTPUT_EPC_LIST_FIELD_NUMBER: _builtins.int
+    OUTPUT_QUANTITY_LIST_FIELD_NUMBER: _builtins.int
+    TRANSFORMATION_ID_FIELD_NUMBER: _builtins.int
+    BIZ_STEP_FIELD_NUMBER: _builtins.int
+    DISPOSITION_FIELD_NUMBER: _builtins.int
+    PERSISTENT_DISPOSITION_FIELD_NUMBER: _builtins.int
+    READ_POINT_FIELD_NUMBER: _builtins.int
+    BIZ_LOCATION_FIELD_NUMBER: _builtins.int
+    BIZ_TRANSACTION_LIST_FIELD_NUMBER: _builtins.int
+    SOURCE_LIST_FIELD_NUMBER: _builtins.int
+    DESTINATION_LIST_FIELD_NUMBER: _builtins.int
+    SENSOR_ELEMENT_LIST_FIELD_NUMBER: _builtins.int
+    ERROR_DECLARATION_FIELD_NUMBER: _builtins.int
+    ILMD_FIELD_NUMBER: _builtins.int
+    CODE_RANGES_FIELD_NUMBER: _builtins.int
+    INPUT_CODE_RANGES_FIELD_NUMBER: _builtins.int
+    OUTPUT_CODE_RANGES_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    EMPTY_FIELDS_FIELD_NUMBER: _builtins.int
+    type: Global___EventType.ValueType
+    """Which of the five types."""
+    event_time: _builtins.str
+    """When it happened, RFC 3339 with zone, as given. Example: 2026-09-15T08:30:00.000+08:00"""
+    event_time_zone_offset: _builtins.str
+    """Zone of the place where it happened. Example: +08:00"""
+    record_time: _builtins.str
+    """When its sender recorded it, RFC 3339 as given; our own record time is apart from it."""
+    event_id: _builtins.str
+    """Its sender's id for it; the service's identity is the CBV hash."""
+    certification_info_is_list: _builtins.bool
+    """True where the JSON form holds the certificates as an array even if there is one."""
+    action: Global___Action.ValueType
+    """What it does; not for transformations."""
+    parent_id: _builtins.str
+    """Aggregation, association and transaction events: the container or parent."""
+    transformation_id: _builtins.str
+    """Transformation: ties together events of one longer transformation."""
+    biz_step: _builtins.str
+    """CBV business step. Example: shipping"""
+    disposition: _builtins.str
+    """CBV disposition. Example: in_transit"""
+    context: _builtins.str
+    """JSON text of the JSON-LD context that extension prefixes need; empty where the standard
+    EPCIS context is enough.
+    """
+    @_builtins.property
+    def certification_info(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """URIs of certificates."""
+
+    @_builtins.property
+    def epc_list(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Object and transaction events: the things."""
+
+    @_builtins.property
+    def quantity_list(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuantityElement]:
+        """Object and transaction events: amounts of classes."""
+
+    @_builtins.property
+    def child_epcs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Aggregation and association events: the things in it."""
+
+    @_builtins.property
+    def child_quantity_list(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuantityElement]:
+        """Aggregation and association events: amounts of classes in it."""
+
+    @_builtins.property
+    def input_epc_list(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Transformation: what went in."""
+
+    @_builtins.property
+    def input_quantity_list(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuantityElement]:
+        """Transformation: amounts of classes that went in."""
+
+    @_builtins.property
+    def output_epc_list(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Transformation: what came out."""
+
+    @_builtins.property
+    def output_quantity_list(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuantityElement]:
+        """Transformation: amounts of classes that came out."""
+
+    @_builtins.property
+    def persistent_disposition(self) -> Global___PersistentDisposition:
+        """Dispositions that hold until they are taken back."""
+
+    @_builtins.property
+    def read_point(self) -> Global___Location:
+        """Where it was observed."""
+
+    @_builtins.property
+    def biz_location(self) -> Global___Location:
+        """Where the things are afterwards."""
+
+    @_builtins.property
+    def biz_transaction_list(self) -> _containers.RepeatedCompositeFieldContainer[Global___BizTransaction]:
+        """Business transactions."""
+
+    @_builtins.property
+    def source_list(self) -> _containers.RepeatedCompositeFieldContainer[Global___Source]:
+        """Where things come from."""
+
+    @_builtins.property
+    def destination_list(self) -> _containers.RepeatedCompositeFieldContainer[Global___Destination]:
+        """Where things go."""
+
+    @_builtins.property
+    def sensor_element_list(self) -> _containers.RepeatedCompositeFieldContainer[Global___SensorElement]:
+        """Measurements."""
+
+    @_builtins.property
+    def error_declaration(self) -> Global___ErrorDeclaration:
+        """Present where this declares that the event, which it repeats, was wrong."""
+
+    @_builtins.property
+    def ilmd(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Instance and lot master data: qualified name to JSON text."""
+
+    @_builtins.property
+    def code_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___CodeRange]:
+        """Ranges of a batch's codes, as epc_list (object, transaction) or child_epcs (aggregation,
+        association).
+        """
+
+    @_builtins.property
+    def input_code_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___CodeRange]:
+        """Transformation: ranges of codes that went in."""
+
+    @_builtins.property
+    def output_code_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___CodeRange]:
+        """Transformation: ranges of codes that came out."""
+
+    @_builtins.property
+    def extensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """User extensions: qualified name to JSON text."""
+
+    @_builtins.property
+    def empty_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of lists and objects that were given empty, so that the JSON form has them again."""
+
+    def __init__(
+        self,
+        *,
+        type: Global___EventType.ValueType = ...,
+        event_time: _builtins.str = ...,
+        event_time_zone_offset: _builtins.str = ...,
+        record_time: _builtins.str = ...,
+        event_id: _builtins.str = ...,
+        certification_info: _abc.Iterable[_builtins.str] | None = ...,
+        certification_info_is_list: _builtins.bool = ...,
+        action: Global___Action.ValueType = ...,
+        epc_list: _abc.Iterable[_builtins.str] | None = ...,
+        quantity_list: _abc.Iterable[Global___QuantityElement] | None = ...,
+        parent_id: _builtins.str = ...,
+        child_epcs: _abc.Iterable[_builtins.str] | None = ...,
+        child_quantity_list: _abc.Iterable[Global___QuantityElement] | None = ...,
+        input_epc_list: _abc.Iterable[_builtins.str] | None = ...,
+        input_quantity_list: _abc.Iterable[Global___QuantityElement] | None = ...,
+        output_epc_list: _abc.Iterable[_builtins.str] | None = ...,
+        output_quantity_list: _abc.Iterable[Global___QuantityElement] | None = ...,
+        transformation_id: _builtins.str = ...,
+        biz_step: _builtins.str = ...,
+        disposition: _builtins.str = ...,
+        persistent_disposition: Global___PersistentDisposition | None = ...,
+        read_point: Global___Location | None = ...,
+        biz_location: Global___Location | None = ...,
+        biz_transaction_list: _abc.Iterable[Global___BizTransaction] | None = ...,
+        source_list: _abc.Iterable[Global___Source] | None = ...,
+        destination_list: _abc.Iterable[Global___Destination] | None = ...,
+        sensor_element_list: _abc.Iterable[Global___SensorElement] | None = ...,
+        error_declaration: Global___ErrorDeclaration | None = ...,
+        ilmd: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        code_ranges: _abc.Iterable[Global___CodeRange] | None = ...,
+        input_code_ranges: _abc.Iterable[Global___CodeRange] | None = ...,
+        output_code_ranges: _abc.Iterable[Global___CodeRange] | None = ...,
+        extensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        context: _builtins.str = ...,
+        empty_fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["biz_location", b"biz_location", "error_declaration", b"error_declaration", "persistent_disposition", b"persistent_disposition", "read_point", b"read_point"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "biz_location", b"biz_location", "biz_step", b"biz_step", "biz_transaction_list", b"biz_transaction_list", "certification_info", b"certification_info", "certification_info_is_list", b"certification_info_is_list", "child_epcs", b"child_epcs", "child_quantity_list", b"child_quantity_list", "code_ranges", b"code_ranges", "context", b"context", "destination_list", b"destination_list", "disposition", b"disposition", "empty_fields", b"empty_fields", "epc_list", b"epc_list", "error_declaration", b"error_declaration", "event_id", b"event_id", "event_time", b"event_time", "event_time_zone_offset", b"event_time_zone_offset", "extensions", b"extensions", "ilmd", b"ilmd", "input_code_ranges", b"input_code_ranges", "input_epc_list", b"input_epc_list", "input_quantity_list", b"input_quantity_list", "output_code_ranges", b"output_code_ranges", "output_epc_list", b"output_epc_list", "output_quantity_list", b"output_quantity_list", "parent_id", b"parent_id", "persistent_disposition", b"persistent_disposition", "quantity_list", b"quantity_list", "read_point", b"read_point", "record_time", b"record_time", "sensor_element_list", b"sensor_element_list", "source_list", b"source_list", "transformation_id", b"transformation_id", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -40,13 +914,13 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class DocumentHeader(_message.Message):
-    """stub"""
+    """Everything of an EPCIS document but its events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JSON_FIELD_NUMBER: _builtins.int
     json: _builtins.str
-    """stub"""
+    """JSON text with an empty event list in its place; enough to make the document again."""
     def __init__(
         self,
         *,
