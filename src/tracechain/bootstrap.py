@@ -25,6 +25,8 @@ from tracechain.adapters.keys import (
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.redis_cache import RedisCache
 from tracechain.adapters.sqlite import SqliteStore, open_store
+from tracechain.app.assessing import Assessing
+from tracechain.app.capturing import Capturing
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
 from tracechain.app.facts import CachedFacts, FactSource, StoredFacts
@@ -33,21 +35,32 @@ from tracechain.app.keyring import Keyring
 from tracechain.app.parties import Parties
 from tracechain.app.ports import Cache
 from tracechain.app.products import Products
+from tracechain.app.reading import Reading
 from tracechain.app.recalling import Recalling
 from tracechain.app.resolving import Resolver
 from tracechain.app.scanning import Scanning
 from tracechain.app.stories import Stories
+from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.errors import TracechainError
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
+from tracechain.rpc.capture import EventServicer
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
+from tracechain.rpc.provenance import ProvenanceServicer
 from tracechain.rpc.server import RpcServer, Service
 from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
-from tracechain.v1 import admin_pb2, issuance_pb2, supervision_pb2, verification_pb2
+from tracechain.v1 import (
+    admin_pb2,
+    capture_pb2,
+    issuance_pb2,
+    provenance_pb2,
+    supervision_pb2,
+    verification_pb2,
+)
 
 _LOG = structlog.get_logger(__name__)
 
@@ -149,6 +162,19 @@ async def build(settings: Settings) -> App:
     products = Products(store, store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, executor, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
+    capturing = Capturing(
+        resolver,
+        store,
+        store,
+        events.append,
+        stories,
+        changes,
+        clock,
+        settings.future_tolerance_s * 1_000_000,
+    )
+    reading = Reading(store, resolver, visibility)
+    tracing = Tracing(store, store, store, resolver, stories, visibility)
+    assessing = Assessing(store, store, tracing, stories, visibility)
 
     services = [
         Service(admin_pb2, "AdminService", AdminServicer(parties, credentials, keyring)),
@@ -158,6 +184,8 @@ async def build(settings: Settings) -> App:
             "VerificationService",
             VerificationServicer(scanning, claiming, keyring, clock),
         ),
+        Service(capture_pb2, "EventService", EventServicer(capturing, reading)),
+        Service(provenance_pb2, "ProvenanceService", ProvenanceServicer(tracing, assessing)),
         Service(supervision_pb2, "SupervisionService", SupervisionServicer(recalling)),
     ]
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))

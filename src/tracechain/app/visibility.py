@@ -35,13 +35,18 @@ class Visibility:
     async def party(self, principal: Principal, gln: str) -> Party:
         """Its own party, any for an operator, those of its division for an inspector."""
         party = await self.name_of(gln)
-        if party is not None and (
-            principal.role is Role.OPERATOR
-            or principal.party_gln == gln
-            or principal.supervises(party.region)
-        ):
+        if party is not None and await self.sees_party(principal, gln):
             return party
         raise NotFound("PARTY_NOT_FOUND", f"there is no party {gln}")
+
+    async def sees_party(self, principal: Principal, gln: str) -> bool:
+        """True where what this party did is open to the principal."""
+        if principal.role is Role.OPERATOR or principal.party_gln == gln:
+            return True
+        if principal.role is not Role.INSPECTOR:
+            return False
+        party = await self.name_of(gln)
+        return party is not None and principal.supervises(party.region)
 
     async def product(self, principal: Principal, gtin: str) -> Product:
         """Its own product, any for an operator, those made in its division for an inspector."""
@@ -81,11 +86,6 @@ class Visibility:
         return False
 
     async def _sees_issuer(self, principal: Principal, gln: str) -> bool:
-        if principal.role is Role.OPERATOR or (
-            principal.party_gln == gln and principal.role is Role.ISSUER
-        ):
-            return True
-        if principal.role is not Role.INSPECTOR:
+        if principal.role is Role.HANDLER:
             return False
-        party = await self.name_of(gln)
-        return party is not None and principal.supervises(party.region)
+        return await self.sees_party(principal, gln)

@@ -89,7 +89,7 @@ class EventServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """Lists events that name a thing, or that the caller captured, oldest record first.
+        """Lists events that name a thing, oldest first, then by identity.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

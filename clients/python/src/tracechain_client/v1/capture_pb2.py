@@ -27,7 +27,7 @@ from tracechain_client.v1 import annotations_pb2 as tracechain_dot_v1_dot_annota
 from tracechain_client.v1 import event_pb2 as tracechain_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btracechain/v1/capture.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/event.proto\"\x81\x01\n\x14\x43\x61ptureEventsRequest\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Event\x12/\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x1d.tracechain.v1.DocumentHeader\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"X\n\x15\x43\x61ptureEventsResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.tracechain.v1.CaptureResult\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"B\n\x1aStreamCaptureEventsRequest\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Event\"L\n\x1bStreamCaptureEventsResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.tracechain.v1.CaptureResult\"\xb5\x01\n\rCaptureResult\x12,\n\x06status\x18\x01 \x01(\x0e\x32\x1c.tracechain.v1.CaptureStatus\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x30\n\tconflicts\x18\x06 \x03(\x0e\x32\x1d.tracechain.v1.ConflictReason\"\x8d\x01\n\rCapturedEvent\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.Event\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x14\n\x0crecorder_gln\x18\x03 \x01(\t\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x0fGetEventRequest\x12\x16\n\x08\x65vent_id\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"G\n\x11ListEventsRequest\x12\x0b\n\x03\x65pc\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x12ListEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.tracechain.v1.CapturedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x12GetDocumentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"l\n\x13GetDocumentResponse\x12/\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1d.tracechain.v1.DocumentHeader\x12$\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x14.tracechain.v1.Event*\x86\x01\n\rCaptureStatus\x12\x1e\n\x1a\x43\x41PTURE_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43\x41PTURE_STATUS_ACCEPTED\x10\x01\x12\x1c\n\x18\x43\x41PTURE_STATUS_DUPLICATE\x10\x02\x12\x1a\n\x16\x43\x41PTURE_STATUS_REFUSED\x10\x03*\xce\x03\n\x0e\x43onflictReason\x12\x1f\n\x1b\x43ONFLICT_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONFLICT_REASON_NOT_HOLDER\x10\x01\x12!\n\x1d\x43ONFLICT_REASON_NOT_ADDRESSEE\x10\x02\x12(\n$CONFLICT_REASON_BEFORE_COMMISSIONING\x10\x03\x12%\n!CONFLICT_REASON_AFTER_END_OF_LIFE\x10\x04\x12&\n\"CONFLICT_REASON_COMMISSIONED_TWICE\x10\x05\x12!\n\x1d\x43ONFLICT_REASON_NOT_CONTAINED\x10\x06\x12%\n!CONFLICT_REASON_ALREADY_CONTAINED\x10\x07\x12%\n!CONFLICT_REASON_CONTAINMENT_CYCLE\x10\x08\x12+\n\'CONFLICT_REASON_DECLARED_BY_OTHER_PARTY\x10\t\x12!\n\x1d\x43ONFLICT_REASON_BEYOND_ISSUED\x10\n\x12\x1e\n\x1a\x43ONFLICT_REASON_NOT_ISSUER\x10\x0b\x32\x87\x04\n\x0c\x45ventService\x12\x64\n\rCaptureEvents\x12#.tracechain.v1.CaptureEventsRequest\x1a$.tracechain.v1.CaptureEventsResponse\"\x08\xaa\xed\x18\x04\x12\x02\x01\x02\x12z\n\x13StreamCaptureEvents\x12).tracechain.v1.StreamCaptureEventsRequest\x1a*.tracechain.v1.StreamCaptureEventsResponse\"\x08\xaa\xed\x18\x04\x12\x02\x01\x02(\x01\x30\x01\x12T\n\x08GetEvent\x12\x1e.tracechain.v1.GetEventRequest\x1a\x1c.tracechain.v1.CapturedEvent\"\n\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12]\n\nListEvents\x12 .tracechain.v1.ListEventsRequest\x1a!.tracechain.v1.ListEventsResponse\"\n\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12`\n\x0bGetDocument\x12!.tracechain.v1.GetDocumentRequest\x1a\".tracechain.v1.GetDocumentResponse\"\n\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btracechain/v1/capture.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/event.proto\"\x81\x01\n\x14\x43\x61ptureEventsRequest\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Event\x12/\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x1d.tracechain.v1.DocumentHeader\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"X\n\x15\x43\x61ptureEventsResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.tracechain.v1.CaptureResult\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"B\n\x1aStreamCaptureEventsRequest\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Event\"L\n\x1bStreamCaptureEventsResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.tracechain.v1.CaptureResult\"\xb5\x01\n\rCaptureResult\x12,\n\x06status\x18\x01 \x01(\x0e\x32\x1c.tracechain.v1.CaptureStatus\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x30\n\tconflicts\x18\x06 \x03(\x0e\x32\x1d.tracechain.v1.ConflictReason\"\x8d\x01\n\rCapturedEvent\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.Event\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x14\n\x0crecorder_gln\x18\x03 \x01(\t\x12/\n\x0brecord_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x0fGetEventRequest\x12\x16\n\x08\x65vent_id\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"M\n\x11ListEventsRequest\x12\x11\n\x03\x65pc\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x12ListEventsResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.tracechain.v1.CapturedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x12GetDocumentRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"l\n\x13GetDocumentResponse\x12/\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1d.tracechain.v1.DocumentHeader\x12$\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x14.tracechain.v1.Event*\x86\x01\n\rCaptureStatus\x12\x1e\n\x1a\x43\x41PTURE_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43\x41PTURE_STATUS_ACCEPTED\x10\x01\x12\x1c\n\x18\x43\x41PTURE_STATUS_DUPLICATE\x10\x02\x12\x1a\n\x16\x43\x41PTURE_STATUS_REFUSED\x10\x03*\xf8\x03\n\x0e\x43onflictReason\x12\x1f\n\x1b\x43ONFLICT_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONFLICT_REASON_NOT_HOLDER\x10\x01\x12!\n\x1d\x43ONFLICT_REASON_NOT_ADDRESSEE\x10\x02\x12(\n$CONFLICT_REASON_BEFORE_COMMISSIONING\x10\x03\x12%\n!CONFLICT_REASON_AFTER_END_OF_LIFE\x10\x04\x12&\n\"CONFLICT_REASON_COMMISSIONED_TWICE\x10\x05\x12!\n\x1d\x43ONFLICT_REASON_NOT_CONTAINED\x10\x06\x12%\n!CONFLICT_REASON_ALREADY_CONTAINED\x10\x07\x12%\n!CONFLICT_REASON_CONTAINMENT_CYCLE\x10\x08\x12+\n\'CONFLICT_REASON_DECLARED_BY_OTHER_PARTY\x10\t\x12!\n\x1d\x43ONFLICT_REASON_BEYOND_ISSUED\x10\n\x12\x1e\n\x1a\x43ONFLICT_REASON_NOT_ISSUER\x10\x0b\x12(\n$CONFLICT_REASON_TRANSFORMATION_CYCLE\x10\x0c\x32\x87\x04\n\x0c\x45ventService\x12\x64\n\rCaptureEvents\x12#.tracechain.v1.CaptureEventsRequest\x1a$.tracechain.v1.CaptureEventsResponse\"\x08\xaa\xed\x18\x04\x12\x02\x01\x02\x12z\n\x13StreamCaptureEvents\x12).tracechain.v1.StreamCaptureEventsRequest\x1a*.tracechain.v1.StreamCaptureEventsResponse\"\x08\xaa\xed\x18\x04\x12\x02\x01\x02(\x01\x30\x01\x12T\n\x08GetEvent\x12\x1e.tracechain.v1.GetEventRequest\x1a\x1c.tracechain.v1.CapturedEvent\"\n\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12]\n\nListEvents\x12 .tracechain.v1.ListEventsRequest\x1a!.tracechain.v1.ListEventsResponse\"\n\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12`\n\x0bGetDocument\x12!.tracechain.v1.GetDocumentRequest\x1a\".tracechain.v1.GetDocumentResponse\"\n\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETEVENTREQUEST'].fields_by_name['event_id']._loaded_options = None
   _globals['_GETEVENTREQUEST'].fields_by_name['event_id']._serialized_options = b'\260\355\030\001'
+  _globals['_LISTEVENTSREQUEST'].fields_by_name['epc']._loaded_options = None
+  _globals['_LISTEVENTSREQUEST'].fields_by_name['epc']._serialized_options = b'\260\355\030\001'
   _globals['_GETDOCUMENTREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETDOCUMENTREQUEST'].fields_by_name['name']._serialized_options = b'\260\355\030\001'
   _globals['_EVENTSERVICE'].methods_by_name['CaptureEvents']._loaded_options = None
@@ -48,10 +50,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTSERVICE'].methods_by_name['ListEvents']._serialized_options = b'\252\355\030\006\022\004\001\002\003\005'
   _globals['_EVENTSERVICE'].methods_by_name['GetDocument']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['GetDocument']._serialized_options = b'\252\355\030\006\022\004\001\002\003\005'
-  _globals['_CAPTURESTATUS']._serialized_start=1197
-  _globals['_CAPTURESTATUS']._serialized_end=1331
-  _globals['_CONFLICTREASON']._serialized_start=1334
-  _globals['_CONFLICTREASON']._serialized_end=1796
+  _globals['_CAPTURESTATUS']._serialized_start=1203
+  _globals['_CAPTURESTATUS']._serialized_end=1337
+  _globals['_CONFLICTREASON']._serialized_start=1340
+  _globals['_CONFLICTREASON']._serialized_end=1844
   _globals['_CAPTUREEVENTSREQUEST']._serialized_start=140
   _globals['_CAPTUREEVENTSREQUEST']._serialized_end=269
   _globals['_CAPTUREEVENTSRESPONSE']._serialized_start=271
@@ -67,13 +69,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETEVENTREQUEST']._serialized_start=835
   _globals['_GETEVENTREQUEST']._serialized_end=876
   _globals['_LISTEVENTSREQUEST']._serialized_start=878
-  _globals['_LISTEVENTSREQUEST']._serialized_end=949
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=951
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1042
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=1044
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=1084
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=1086
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1194
-  _globals['_EVENTSERVICE']._serialized_start=1799
-  _globals['_EVENTSERVICE']._serialized_end=2318
+  _globals['_LISTEVENTSREQUEST']._serialized_end=955
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=957
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1048
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=1050
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=1090
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=1092
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1200
+  _globals['_EVENTSERVICE']._serialized_start=1847
+  _globals['_EVENTSERVICE']._serialized_end=2366
 # @@protoc_insertion_point(module_scope)

@@ -79,6 +79,8 @@ class _ConflictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Confli
     """The range reaches beyond what the batch has issued."""
     CONFLICT_REASON_NOT_ISSUER: _ConflictReason.ValueType  # 11
     """A party commissioned goods of a product that is registered to another."""
+    CONFLICT_REASON_TRANSFORMATION_CYCLE: _ConflictReason.ValueType  # 12
+    """A thing was made of itself."""
 
 class ConflictReason(_ConflictReason, metaclass=_ConflictReasonEnumTypeWrapper):
     """What does not fit about an event that is kept all the same."""
@@ -107,6 +109,8 @@ CONFLICT_REASON_BEYOND_ISSUED: ConflictReason.ValueType  # 10
 """The range reaches beyond what the batch has issued."""
 CONFLICT_REASON_NOT_ISSUER: ConflictReason.ValueType  # 11
 """A party commissioned goods of a product that is registered to another."""
+CONFLICT_REASON_TRANSFORMATION_CYCLE: ConflictReason.ValueType  # 12
+"""A thing was made of itself."""
 Global___ConflictReason: _TypeAlias = ConflictReason  # noqa: Y015
 
 @_typing.final
@@ -335,9 +339,7 @@ class ListEventsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     epc: _builtins.str
-    """EPC URN or GS1 Digital Link of a unit, class, container or other thing. Empty: what the
-    caller captured.
-    """
+    """EPC URN or GS1 Digital Link of a unit, class, container or other thing."""
     page_size: _builtins.int
     """At most this many, 1 to 1000; 0 means 100."""
     page_token: _builtins.str
@@ -369,7 +371,7 @@ class ListEventsResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___CapturedEvent]:
-        """Oldest record first."""
+        """Oldest first."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ class EventServiceStub:
     GetEvent: _aio.UnaryUnaryMultiCallable[_capture_pb2.GetEventRequest, _capture_pb2.CapturedEvent]
     """Gets one event by its identity."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_capture_pb2.ListEventsRequest, _capture_pb2.ListEventsResponse]
-    """Lists events that name a thing, or that the caller captured, oldest record first."""
+    """Lists events that name a thing, oldest first, then by identity."""
     GetDocument: _aio.UnaryUnaryMultiCallable[_capture_pb2.GetDocumentRequest, _capture_pb2.GetDocumentResponse]
     """Gets a captured EPCIS document again: its header and its events in their order."""
 
@@ -64,7 +64,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _capture_pb2.ListEventsRequest,
         context: _aio.ServicerContext[_capture_pb2.ListEventsRequest, _abc.Awaitable[_capture_pb2.ListEventsResponse]],
     ) -> _abc.Awaitable[_capture_pb2.ListEventsResponse]:
-        """Lists events that name a thing, or that the caller captured, oldest record first."""
+        """Lists events that name a thing, oldest first, then by identity."""
 
     @_abc_1.abstractmethod
     def GetDocument(

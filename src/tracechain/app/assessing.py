@@ -1,0 +1,157 @@
+"""What a recall of a batch would reach: units, what was made of it, containers, places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracechain.app.ports import BatchStore, EventStore, PlaceSummary
+from tracechain.app.stories import MAX_TOUCHES, Stories
+from tracechain.app.tracing import Lineage, Tracing
+from tracechain.app.visibility import Visibility
+from tracechain.domain.batch_key import is_registered
+from tracechain.domain.conflict import Conflict
+from tracechain.domain.errors import NotFound
+from tracechain.domain.party import Party, Principal
+from tracechain.domain.product import Batch
+from tracechain.domain.touch import Thing, TouchRole
+
+MAX_PLACES = 1000
+MAX_CONTAINERS = 1000
+# How many stretches of a batch with a story of their own are followed.
+_MAX_STRETCHES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedPlace:
+    """A place that holds goods now (`current`), or held them."""
+
+    summary: PlaceSummary
+    party: Party | None
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a recall would reach."""
+
+    thing: Thing
+    batch: Batch | None
+    issued: int
+    ended: int
+    downstream: tuple[Lineage, ...]
+    containers: tuple[str, ...]
+    places: tuple[AffectedPlace, ...]
+    conflicts: frozenset[Conflict]
+    truncated: bool
+
+
+class Assessing:
+    """Assessments for those who may see the batch."""
+
+    def __init__(
+        self,
+        batches: BatchStore,
+        events: EventStore,
+        tracing: Tracing,
+        stories: Stories,
+        visibility: Visibility,
+    ) -> None:
+        self._batches = batches
+        self._events = events
+        self._tracing = tracing
+        self._stories = stories
+        self._visibility = visibility
+
+    async def assess(self, principal: Principal, text: str) -> Assessment:
+        """What a recall of this batch (an LGTIN) would reach.
+
+        Raises InvalidArgument INVALID_EPC or NOT_A_BATCH, NotFound NOTHING_KNOWN.
+        """
+        thing = await self._tracing.batch_thing(text)
+        places = await self._events.places(thing.batch_key, MAX_PLACES)
+        known = places or is_registered(thing.batch_key)
+        if not known or not await self._visibility.sees_goods(
+            principal, thing.batch_key, {place.recorder for place in places}
+        ):
+            raise NotFound("NOTHING_KNOWN", "nothing is known of it here")
+        batch = None
+        if is_registered(thing.batch_key):
+            batch = await self._batches.get_batch(thing.batch_key)
+        downstream, cut, circle = await self._tracing.lineage([thing], upstream=False)
+        now, places_in_transit, conflicts, stretches_cut = await self._where(thing, batch)
+        known_places = {(place.place, place.recorder): place for place in places}
+        for place in places_in_transit:
+            known_places.setdefault((place.place, place.recorder), place)
+        affected = [
+            AffectedPlace(
+                place,
+                await self._visibility.name_of(place.recorder),
+                (place.place, place.recorder) in now.places,
+            )
+            for place in known_places.values()
+        ]
+        affected.sort(key=lambda a: (not a.current, -a.summary.last_time, a.summary.place))
+        if circle:
+            conflicts.add(Conflict.TRANSFORMATION_CYCLE)
+        return Assessment(
+            thing,
+            batch,
+            batch.issued_quantity if batch else 0,
+            await self._events.count_ended(thing.batch_key),
+            downstream,
+            tuple(sorted(now.containers)[:MAX_CONTAINERS]),
+            tuple(affected),
+            frozenset(conflicts),
+            cut or stretches_cut or len(places) >= MAX_PLACES,
+        )
+
+    async def _where(
+        self, thing: Thing, batch: Batch | None
+    ) -> tuple[_Now, list[PlaceSummary], set[Conflict], bool]:
+        """Where the stretches of the batch are now, through the containers that they are in."""
+        (touches,) = await self._events.touches([thing], MAX_TOUCHES)
+        starts = {thing.first}
+        for touch in touches:
+            if touch.role is not TouchRole.PARENT:
+                starts.update(n for n in (touch.first, touch.end) if thing.first <= n < thing.end)
+        if batch is not None:
+            starts = {n for n in starts if n < max(1, batch.issued_quantity)}
+        ordered = sorted(starts)
+        cut = len(touches) >= MAX_TOUCHES or len(ordered) > _MAX_STRETCHES
+        units = [
+            Thing(thing.batch_key, n, n + 1, thing.uri, thing.is_class)
+            for n in ordered[:_MAX_STRETCHES]
+        ]
+        now = _Now(set(), set())
+        passed: list[PlaceSummary] = []
+        conflicts: set[Conflict] = set()
+        for loaded in await self._stories.load([(unit, "") for unit in units]):
+            story = loaded.assembled.story
+            conflicts |= loaded.assembled.conflicts
+            for nested in loaded.assembled.stays:
+                if nested.stay.end is None:
+                    now.containers.add(nested.stay.container.uri)
+            last = None
+            for step in story.steps:
+                digest = step.happening.digest
+                place = digest.biz_location or digest.read_point
+                if place and not step.erroneous:
+                    passed.append(PlaceSummary(place, digest.recorder, digest.event_time))
+                    if not step.conflicts:
+                        last = (place, digest.recorder)
+            if last is not None:
+                now.places.add(last)
+        latest: dict[tuple[str, str], PlaceSummary] = {}
+        for place in passed:
+            known = latest.get((place.place, place.recorder))
+            if known is None or known.last_time < place.last_time:
+                latest[place.place, place.recorder] = place
+        return now, list(latest.values()), conflicts, cut
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """Places, as (place, recorder), and containers that hold goods now."""
+
+    places: set[tuple[str, str]]
+    containers: set[str]
