@@ -23,9 +23,9 @@ class GroupedScans:
 class GroupedUnits:
     """Unit records that are asked for together come from one query."""
 
-    def __init__(self, store: EventStore, *, capacity: int, width: int) -> None:
+    def __init__(self, store: EventStore, *, capacity: int, width: int, linger: float) -> None:
         self._group: Grouper[tuple[int, int], UnitRecord] = Grouper(
-            store.unit_records, capacity=capacity, width=width
+            store.unit_records, capacity=capacity, width=width, linger=linger
         )
         self.record = self._group.submit
         self.close = self._group.close

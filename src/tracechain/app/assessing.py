@@ -142,10 +142,10 @@ class Assessing:
             if last is not None:
                 now.places.add(last)
         latest: dict[tuple[str, str], PlaceSummary] = {}
-        for place in passed:
-            known = latest.get((place.place, place.recorder))
-            if known is None or known.last_time < place.last_time:
-                latest[place.place, place.recorder] = place
+        for summary in passed:
+            known = latest.get((summary.place, summary.recorder))
+            if known is None or known.last_time < summary.last_time:
+                latest[summary.place, summary.recorder] = summary
         return now, list(latest.values()), conflicts, cut
 
 

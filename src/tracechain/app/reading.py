@@ -69,7 +69,7 @@ class Reading:
                 found.append(CapturedEvent(event, stored))
         return found, page[limit - 1] if len(page) > limit else None
 
-    async def document(self, principal: Principal, document_id: str) -> tuple[str, list[Event]]:
+    async def document(self, principal: Principal, document_id: str) -> tuple[str, Sequence[Event]]:
         """A captured document as (header, events). Raises NotFound DOCUMENT_NOT_FOUND."""
         stored = await self._events.get_document(document_id)
         if stored is None or not await self._visibility.sees_party(principal, stored.recorder):

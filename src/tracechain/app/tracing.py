@@ -92,7 +92,7 @@ class Tracing:
 
         Raises InvalidArgument INVALID_EPC or NOT_A_UNIT, NotFound NOTHING_KNOWN.
         """
-        epc, thing = await self._resolver.named(text, "epc")
+        _, thing = await self._resolver.named(text, "epc")
         if thing.is_class:
             raise InvalidArgument.of("epc", "NOT_A_UNIT", "names a class; trace it as a batch")
         return await self._trace(principal, thing)

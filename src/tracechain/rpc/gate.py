@@ -53,12 +53,13 @@ class Gate:
         Raises RuntimeError for a method without access or without code.
         """
         handlers = {
-            method.name: self._method(method, getattr(servicer, method.name, None))
+            method.name: self.method(method, getattr(servicer, method.name, None))
             for method in service.methods
         }
         return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
-    def _method(self, method: MethodDescriptor, call: Any) -> grpc.RpcMethodHandler[Any, Any]:
+    def method(self, method: MethodDescriptor, call: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        """The handler of one method. Raises RuntimeError as `handler` does."""
         access = method.GetOptions().Extensions[annotations_pb2.access]
         if call is None:
             raise RuntimeError(f"{method.full_name} is declared and not written")

@@ -22,6 +22,8 @@ Options = Sequence[tuple[str, Any]]
 
 _DEFAULTS: Options = (
     ("grpc.primary_user_agent", f"tracechain-python/{__version__}"),
+    # A page of large events is larger than gRPC takes unasked.
+    ("grpc.max_receive_message_length", 64 << 20),
     # A channel that lost its service reconnects about as fast as calls are tried again.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),

@@ -8,23 +8,22 @@ the API promises: as many verdicts as codes, codes without a gap or a repetition
 from __future__ import annotations
 
 import datetime
-import uuid
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import suppress
-from itertools import islice
+from itertools import count
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from grpc.aio import UnaryUnaryMultiCallable
 
+from tracechain_client._batching import MAX_BATCH, Chunks, fresh_codes, numbered, one_each, turn
 from tracechain_client._plan import (
     END,
     Emit,
     Flow,
     Open,
     Plan,
-    Pull,
     Read,
     Sleep,
     Unary,
@@ -32,23 +31,21 @@ from tracechain_client._plan import (
     streaming,
     unary,
 )
-from tracechain_client._retry import Patience, RetryPolicy
+from tracechain_client._retry import RETRYABLE, Patience, RetryPolicy
 from tracechain_client._stubs import Stubs
 from tracechain_client.errors import ProtocolError, TracechainError
 from tracechain_client.offline import KeySet
-from tracechain_client.v1 import admin_pb2 as admin
-from tracechain_client.v1 import capture_pb2 as capture
-from tracechain_client.v1 import issuance_pb2 as issuance
-from tracechain_client.v1 import provenance_pb2 as provenance
-from tracechain_client.v1 import supervision_pb2 as supervision
-from tracechain_client.v1 import verification_pb2 as verification
+from tracechain_client.v1 import (
+    admin_pb2,
+    capture_pb2,
+    issuance_pb2,
+    provenance_pb2,
+    supervision_pb2,
+    verification_pb2,
+)
 from tracechain_client.v1.event_pb2 import Event
 from tracechain_client.v1.party_pb2 import IssuerKey, Party
 
-MAX_BATCH = 1000
-_MAX_BYTES = 3 << 20  # gRPC takes messages of 4 MiB where nobody said otherwise
-
-T = TypeVar("T")
 Request = TypeVar("Request", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
 
@@ -74,49 +71,54 @@ class Methods:
         region: str | None = None,
         *,
         request_id: str | None = None,
-    ) -> Plan[verification.Verdict]:
+    ) -> Plan[verification_pb2.Verdict]:
         """The verdict on one scan, which the service has recorded durably.
 
         `code` is the text of the QR code as it was read. `device_id` is anything that stays the
         same on one device, `region` six digits (GB/T 2260). A suspect product is a verdict, not
         an error.
         """
-        request = verification.VerifyCodeRequest(code=code, request_id=request_id or "")
-        request.context.CopyFrom(_context(device_id, region))
+        request = verification_pb2.VerifyCodeRequest(
+            code=code, context=_context(device_id, region), request_id=request_id or ""
+        )
         return self._call(self._stubs.verification.VerifyCode, request)
 
     @streaming
     def verify_many(
-        self, codes: Iterable[str], device_id: str | None = None, region: str | None = None
-    ) -> Flow[verification.Verdict]:
+        self,
+        codes: Iterable[str] | AsyncIterable[str],
+        device_id: str | None = None,
+        region: str | None = None,
+    ) -> Flow[verification_pb2.Verdict]:
         """The verdicts on many scans, in their order; up to 1000 codes go in one request.
 
         Codes are taken from `codes` as verdicts are taken from here, so both may be endless.
         """
         context = _context(device_id, region)
-        for chunk in _chunks(codes):
+        chunks = Chunks(codes)
+        while chunk := (yield from chunks.next()):
             scans = [
-                verification.VerifyCodeRequest(
+                verification_pb2.VerifyCodeRequest(
                     code=code, context=context, request_id=self._new_request_id()
                 )
                 for code in chunk
             ]
             answer = yield from self._call(
                 self._stubs.verification.BatchVerifyCodes,
-                verification.BatchVerifyCodesRequest(requests=scans),
+                verification_pb2.BatchVerifyCodesRequest(requests=scans),
             )
-            yield Emit(_one_each(scans, answer.verdicts))
+            yield Emit(one_each(scans, answer.verdicts))
 
     @unary
     def claim(
         self, code: str, pin: str, device_id: str, region: str | None = None
-    ) -> Plan[verification.ClaimUnitResponse]:
+    ) -> Plan[verification_pb2.ClaimUnitResponse]:
         """Claims a unit by the PIN under its scratch layer; the first correct PIN wins.
 
         Read `status`: a wrong PIN is an answer, not an error. A call that was tried twice after
         a lost answer says CLAIMED_BY_YOU instead of CLAIMED.
         """
-        request = verification.ClaimUnitRequest(
+        request = verification_pb2.ClaimUnitRequest(
             code=code, pin=pin, context=_context(device_id, region)
         )
         return self._call(self._stubs.verification.ClaimUnit, request)
@@ -125,11 +127,11 @@ class Methods:
     def verification_keys(self) -> Plan[KeySet]:
         """The public keys of all issuers, for `verify_offline`; save them with `KeySet.save`."""
         keys: list[IssuerKey] = []
-        request = verification.ListVerificationKeysRequest()
+        request = verification_pb2.ListVerificationKeysRequest()
         while True:
             page = yield from self._call(self._stubs.verification.ListVerificationKeys, request)
             keys += page.keys
-            if not _turn(request, page.next_page_token):
+            if not turn(request, page.next_page_token):
                 return KeySet.from_messages(keys, self._now())
 
     # ---- parties, products, batches, codes
@@ -137,23 +139,23 @@ class Methods:
     @unary
     def create_party(self, party: Party, *, request_id: str | None = None) -> Plan[Party]:
         """Registers a party (role operator)."""
-        request = admin.CreatePartyRequest(party=party, request_id=request_id or "")
+        request = admin_pb2.CreatePartyRequest(party=party, request_id=request_id or "")
         return self._call(self._stubs.admin.CreateParty, request)
 
     @unary
     def create_product(
-        self, product: issuance.Product, *, request_id: str | None = None
-    ) -> Plan[issuance.Product]:
+        self, product: issuance_pb2.Product, *, request_id: str | None = None
+    ) -> Plan[issuance_pb2.Product]:
         """Registers a product of the calling issuer."""
-        request = issuance.CreateProductRequest(product=product, request_id=request_id or "")
+        request = issuance_pb2.CreateProductRequest(product=product, request_id=request_id or "")
         return self._call(self._stubs.issuance.CreateProduct, request)
 
     @unary
     def create_batch(
-        self, parent: str, batch: issuance.Batch, *, request_id: str | None = None
-    ) -> Plan[issuance.Batch]:
+        self, parent: str, batch: issuance_pb2.Batch, *, request_id: str | None = None
+    ) -> Plan[issuance_pb2.Batch]:
         """Registers a batch of the product `parent` (`products/{gtin}`)."""
-        request = issuance.CreateBatchRequest(
+        request = issuance_pb2.CreateBatchRequest(
             parent=parent, batch=batch, request_id=request_id or ""
         )
         return self._call(self._stubs.issuance.CreateBatch, request)
@@ -161,9 +163,9 @@ class Methods:
     @unary
     def raise_batch_quantity(
         self, name: str, authorized_quantity: int, reason: str, *, request_id: str | None = None
-    ) -> Plan[issuance.Batch]:
+    ) -> Plan[issuance_pb2.Batch]:
         """Raises how many codes may be issued for a batch; `reason` goes on record."""
-        request = issuance.RaiseBatchQuantityRequest(
+        request = issuance_pb2.RaiseBatchQuantityRequest(
             name=name,
             authorized_quantity=authorized_quantity,
             reason=reason,
@@ -178,17 +180,17 @@ class Methods:
         quantity: int,
         *,
         request_id: str | None = None,
-        profile: issuance.CodeProfile.ValueType = issuance.CODE_PROFILE_SIGNED,
+        profile: issuance_pb2.CodeProfile.ValueType = issuance_pb2.CODE_PROFILE_SIGNED,
         include_pins: bool = False,
         offset: int = 0,
-    ) -> Flow[issuance.Code]:
+    ) -> Flow[issuance_pb2.Code]:
         """Issues `quantity` codes for the batch `parent` and gives them in order.
 
         A stream that breaks goes on by itself where it stopped; no code comes twice, none is
         left out. To go on in another process, give a `request_id` of your own and keep it: the
         same order gives the same codes, from `offset` on.
         """
-        order = issuance.IssueCodesRequest(
+        order = issuance_pb2.IssueCodesRequest(
             parent=parent,
             request_id=request_id or self._new_request_id(),
             quantity=quantity,
@@ -201,19 +203,18 @@ class Methods:
             stream = self._stubs.issuance.IssueCodes(order, timeout=patience.remaining())
             try:
                 while (part := (yield Read(stream))) is not END:
-                    fresh = part.codes[_overlap(order.offset, part) :]
-                    if fresh:
-                        order.offset += len(fresh)
+                    if codes := fresh_codes(order.offset, quantity, part):
+                        order.offset += len(codes)
                         patience.progressed()
-                        yield Emit(fresh)
+                        yield Emit(codes)
                 if order.offset != quantity:
                     raise ProtocolError(
                         message=f"the codes end at {order.offset}, {quantity} were ordered"
                     )
                 return
-            except TracechainError as error:
-                if order.offset == quantity and not isinstance(error, ProtocolError):
-                    return  # only the status of a complete stream was lost
+            except RETRYABLE as error:
+                if offset < order.offset == quantity:
+                    return  # all are here; what was lost is the farewell
                 delay = patience.wait_after(error)
             finally:
                 stream.cancel()
@@ -223,22 +224,26 @@ class Methods:
 
     @unary
     def capture(
-        self, events: Iterable[Event], request_id: str | None = None
-    ) -> Plan[list[capture.CaptureResult]]:
+        self, events: Iterable[Event] | AsyncIterable[Event], request_id: str | None = None
+    ) -> Plan[list[capture_pb2.CaptureResult]]:
         """Captures events and gives what became of each, in their order, once all are durable.
 
         Read the results: a refused event is an answer, not an error. More than 1000 events go
         in several requests; where a later one fails, the earlier are captured, and calling
         again with everything is harmless.
         """
-        results: list[capture.CaptureResult] = []
+        results: list[capture_pb2.CaptureResult] = []
         first = request_id or self._new_request_id()
-        for number, chunk in enumerate(_chunks(events)):
-            request = capture.CaptureEventsRequest(
-                events=chunk, request_id=_numbered(first, number) if number else first
+        chunks = Chunks(events)
+        for number in count():
+            chunk = yield from chunks.next()
+            if not chunk:
+                break
+            request = capture_pb2.CaptureEventsRequest(
+                events=chunk, request_id=numbered(first, number)
             )
             answer = yield from self._call(self._stubs.events.CaptureEvents, request)
-            results += _one_each(chunk, answer.results)
+            results += one_each(chunk, answer.results)
         return results
 
     @streaming
@@ -248,7 +253,7 @@ class Methods:
         *,
         chunk_size: int = MAX_BATCH,
         window: int = 4,
-    ) -> Flow[capture.CaptureResult]:
+    ) -> Flow[capture_pb2.CaptureResult]:
         """Captures a long stream of events and gives what became of each, in their order.
 
         For a backlog, not for a trickle: events are sent in chunks of `chunk_size`, and results
@@ -258,9 +263,8 @@ class Methods:
         """
         if not 1 <= chunk_size <= MAX_BATCH or window < 1:
             raise ValueError(f"chunk_size is 1 to {MAX_BATCH}, and window at least 1")
-        source = aiter(events) if isinstance(events, AsyncIterable) else iter(events)
-        chunks = _Chunks(source, chunk_size)
-        unanswered: deque[capture.StreamCaptureEventsRequest] = deque()
+        chunks = Chunks(events, chunk_size)
+        unanswered: deque[capture_pb2.StreamCaptureEventsRequest] = deque()
         patience = Patience(self._retry, self._stream_timeout, self._clock)
         while True:
             stream = yield Open(self._stubs.events.StreamCaptureEvents, patience.remaining())
@@ -269,14 +273,14 @@ class Methods:
                     yield Write(stream, request)
                 while True:
                     while len(unanswered) < window and (chunk := (yield from chunks.next())):
-                        unanswered.append(capture.StreamCaptureEventsRequest(events=chunk))
+                        unanswered.append(capture_pb2.StreamCaptureEventsRequest(events=chunk))
                         yield Write(stream, unanswered[-1])
                     if not unanswered:
                         break
                     answer = yield Read(stream)
                     if answer is END:
                         raise ProtocolError(message="the stream ended before its last answer")
-                    results = _one_each(unanswered[0].events, answer.results)
+                    results = one_each(unanswered[0].events, answer.results)
                     unanswered.popleft()
                     patience.progressed()
                     yield Emit(results)
@@ -284,85 +288,85 @@ class Methods:
                     yield Write(stream, None)
                     yield Read(stream)
                 return
-            except TracechainError as error:
+            except RETRYABLE as error:
                 delay = patience.wait_after(error)
             finally:
                 stream.cancel()
             yield Sleep(delay)
 
     @unary
-    def get_event(self, event_id: str) -> Plan[capture.CapturedEvent]:
+    def get_event(self, event_id: str) -> Plan[capture_pb2.CapturedEvent]:
         """One event by its identity, the CBV 2.0 hash (`ni:///sha-256;...`)."""
         return self._call(
-            self._stubs.events.GetEvent, capture.GetEventRequest(event_id=event_id)
+            self._stubs.events.GetEvent, capture_pb2.GetEventRequest(event_id=event_id)
         )
 
     @streaming
-    def list_events(self, epc: str = "", *, page_size: int = 0) -> Flow[capture.CapturedEvent]:
+    def list_events(self, epc: str = "", *, page_size: int = 0) -> Flow[capture_pb2.CapturedEvent]:
         """Events that name `epc`, or without one those that the caller captured; oldest first.
 
         Pages are fetched as events are taken.
         """
-        request = capture.ListEventsRequest(epc=epc, page_size=page_size)
+        request = capture_pb2.ListEventsRequest(epc=epc, page_size=page_size)
         more = True
         while more:
             page = yield from self._call(self._stubs.events.ListEvents, request)
             yield Emit(page.events)
-            more = _turn(request, page.next_page_token)
+            more = turn(request, page.next_page_token)
 
     # ---- provenance
 
     @unary
-    def trace_unit(self, epc: str) -> Plan[provenance.Trace]:
+    def trace_unit(self, epc: str) -> Plan[provenance_pb2.Trace]:
         """The story of one unit: a code as scanned, an EPC URN or a GS1 Digital Link."""
         return self._call(
-            self._stubs.provenance.TraceUnit, provenance.TraceUnitRequest(epc=epc)
+            self._stubs.provenance.TraceUnit, provenance_pb2.TraceUnitRequest(epc=epc)
         )
 
     @unary
-    def trace_batch(self, batch: str) -> Plan[provenance.Trace]:
+    def trace_batch(self, batch: str) -> Plan[provenance_pb2.Trace]:
         """The story of a batch: `products/{gtin}/batches/{lot}`, LGTIN URN or Digital Link."""
         return self._call(
-            self._stubs.provenance.TraceBatch, provenance.TraceBatchRequest(batch=batch)
+            self._stubs.provenance.TraceBatch, provenance_pb2.TraceBatchRequest(batch=batch)
         )
 
     @unary
-    def trace_container(self, container: str) -> Plan[provenance.Trace]:
+    def trace_container(self, container: str) -> Plan[provenance_pb2.Trace]:
         """The story of a case or pallet and of what was in it: an SSCC or any container's EPC."""
         return self._call(
             self._stubs.provenance.TraceContainer,
-            provenance.TraceContainerRequest(container=container),
+            provenance_pb2.TraceContainerRequest(container=container),
         )
 
     @unary
-    def assess_recall(self, batch: str) -> Plan[provenance.AssessRecallResponse]:
+    def assess_recall(self, batch: str) -> Plan[provenance_pb2.AssessRecallResponse]:
         """Which units, batches and places a recall of this batch would reach."""
         return self._call(
-            self._stubs.provenance.AssessRecall, provenance.AssessRecallRequest(batch=batch)
+            self._stubs.provenance.AssessRecall, provenance_pb2.AssessRecallRequest(batch=batch)
         )
 
     # ---- supervision
 
     @unary
     def create_recall(
-        self, parent: str, recall: supervision.Recall, *, request_id: str | None = None
-    ) -> Plan[supervision.Recall]:
+        self, parent: str, recall: supervision_pb2.Recall, *, request_id: str | None = None
+    ) -> Plan[supervision_pb2.Recall]:
         """Recalls or blocks the batch `parent`, ranges of it, or units."""
-        request = supervision.CreateRecallRequest(
+        request = supervision_pb2.CreateRecallRequest(
             parent=parent, recall=recall, request_id=request_id or ""
         )
         return self._call(self._stubs.supervision.CreateRecall, request)
 
     @unary
-    def lift_recall(self, name: str, reason: str) -> Plan[supervision.Recall]:
+    def lift_recall(self, name: str, reason: str) -> Plan[supervision_pb2.Recall]:
         """Lifts a recall or block; it stays on record with `reason`."""
-        request = supervision.LiftRecallRequest(name=name, reason=reason)
+        request = supervision_pb2.LiftRecallRequest(name=name, reason=reason)
         return self._call(self._stubs.supervision.LiftRecall, request)
 
     @streaming
-    def list_recalls(self, parent: str) -> Flow[supervision.Recall]:
+    def list_recalls(self, parent: str) -> Flow[supervision_pb2.Recall]:
         """The recalls of the batch `parent`, oldest first, lifted ones too."""
-        request = supervision.ListRecallsRequest(parent=parent)
+        request = supervision_pb2.ListRecallsRequest(parent=parent)
         answer = yield from self._call(self._stubs.supervision.ListRecalls, request)
         yield Emit(answer.recalls)
 
@@ -379,76 +383,12 @@ class Methods:
             try:
                 answer: Answer = yield Unary(method, request, patience.remaining())
                 return answer
-            except TracechainError as error:
+            except RETRYABLE as error:
                 delay = patience.wait_after(error)
             yield Sleep(delay)
 
 
-class _Chunks:
-    """Takes what the service takes at once from the caller's iterator, whichever its kind."""
-
-    def __init__(self, source: Any, size: int) -> None:
-        self._source = source
-        self._size = size
-        self._left_over: list[Event] = []
-
-    def next(self) -> Plan[list[Event]]:
-        """The next events, at most so many and so large; empty at the end."""
-        chunk, self._left_over = self._left_over, []
-        total = sum(event.ByteSize() for event in chunk)
-        while len(chunk) < self._size:
-            event = yield Pull(self._source)
-            if event is END:
-                break
-            total += event.ByteSize()
-            if chunk and total > _MAX_BYTES:
-                self._left_over = [event]
-                break
-            chunk.append(event)
-        return chunk
-
-
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    """The same for one request after the other."""
-    source = iter(items)
-    waiting: list[T] = []
-    while chunk := waiting + list(islice(source, MAX_BATCH - len(waiting))):
-        end, total = 0, 0
-        for end, item in enumerate(chunk):  # noqa: B007 - where it stopped is the result
-            total += item.ByteSize() if isinstance(item, Message) else 0
-            if end and total > _MAX_BYTES:
-                break
-        else:
-            end += 1
-        chunk, waiting = chunk[:end], chunk[end:]
-        yield chunk
-
-
-def _context(device_id: str | None, region: str | None) -> verification.ScanContext:
-    return verification.ScanContext(device_id=device_id or "", region=region or "")
-
-
-def _one_each(asked: Sequence[Any], answers: Sequence[T]) -> Sequence[T]:
-    if len(answers) != len(asked):
-        raise ProtocolError(message=f"{len(asked)} were asked, {len(answers)} were answered")
-    return answers
-
-
-def _overlap(expected: int, part: issuance.IssueCodesResponse) -> int:
-    """How many codes of this part came before; never a gap."""
-    if part.offset > expected:
-        raise ProtocolError(message=f"codes {expected} to {part.offset} are missing")
-    return min(expected - part.offset, len(part.codes))
-
-
-def _turn(request: Any, token: str) -> bool:
-    """Makes `request` ask for the next page; whether there is one."""
-    if token and token == request.page_token:
-        raise ProtocolError(message="a page names itself as the next one")
-    request.page_token = token
-    return bool(token)
-
-
-def _numbered(request_id: str, number: int) -> str:
-    """An id of its own for each request of a call, the same whenever the call is repeated."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{request_id}/{number}"))
+def _context(device_id: str | None, region: str | None) -> verification_pb2.ScanContext | None:
+    if device_id is None and region is None:
+        return None
+    return verification_pb2.ScanContext(device_id=device_id or "", region=region or "")

@@ -10,7 +10,7 @@ too.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
 
@@ -101,7 +101,7 @@ class Blocking:
     def _run(self, plan: Plan[R]) -> R:
         raise NotImplementedError
 
-    def _stream(self, flow: Flow[R]) -> Iterator[R]:
+    def _stream(self, flow: Flow[R]) -> Generator[R, None, None]:
         raise NotImplementedError
 
 
@@ -111,11 +111,11 @@ class Awaiting:
     async def _run(self, plan: Plan[R]) -> R:
         raise NotImplementedError
 
-    def _stream(self, flow: Flow[R]) -> AsyncIterator[R]:
+    def _stream(self, flow: Flow[R]) -> AsyncGenerator[R, None]:
         raise NotImplementedError
 
 
-class unary(Generic[P, R]):  # noqa: N801 - a decorator
+class unary(Generic[P, R]):
     """A method with one answer."""
 
     def __init__(self, plan: Callable[Concatenate[Any, P], Plan[R]]) -> None:
@@ -132,7 +132,7 @@ class unary(Generic[P, R]):  # noqa: N801 - a decorator
         return _bind(self._plan, client, "_run")
 
 
-class streaming(Generic[P, R]):  # noqa: N801 - a decorator
+class streaming(Generic[P, R]):
     """A method with any number of answers."""
 
     def __init__(self, flow: Callable[Concatenate[Any, P], Flow[R]]) -> None:
@@ -142,9 +142,9 @@ class streaming(Generic[P, R]):  # noqa: N801 - a decorator
     @overload
     def __get__(self, client: None, owner: type) -> Callable[..., Any]: ...
     @overload
-    def __get__(self, client: Blocking, owner: type) -> Callable[P, Iterator[R]]: ...
+    def __get__(self, client: Blocking, owner: type) -> Callable[P, Generator[R, None, None]]: ...
     @overload
-    def __get__(self, client: Awaiting, owner: type) -> Callable[P, AsyncIterator[R]]: ...
+    def __get__(self, client: Awaiting, owner: type) -> Callable[P, AsyncGenerator[R, None]]: ...
     def __get__(self, client: Any, owner: type) -> Any:
         return _bind(self._flow, client, "_stream")
 

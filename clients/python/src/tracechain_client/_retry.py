@@ -66,14 +66,10 @@ class Patience:
         self._failures = 0
 
     def wait_after(self, error: TracechainError) -> float:
-        """Seconds to wait before the next try; raises `error` where there shall be none."""
+        """Seconds to wait after a RETRYABLE error; raises it where no try is left."""
         self._failures += 1
         hint = error.retry_after
-        if (
-            not isinstance(error, RETRYABLE)
-            or self._failures >= self._policy.attempts
-            or (hint is not None and hint > self._policy.longest_hint)
-        ):
+        if self._failures >= self._policy.attempts or (hint or 0) > self._policy.longest_hint:
             raise error
         delay = self._policy.delay(self._failures, hint)
         remaining = self.remaining()

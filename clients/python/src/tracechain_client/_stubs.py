@@ -29,7 +29,7 @@ class Stubs:
     """
 
     def __init__(self, channel: Any, metadata: Metadata) -> None:
-        bearing = _BearingChannel(channel, metadata)
+        bearing: Any = _BearingChannel(channel, metadata)
         self.admin = admin_pb2_grpc.AdminServiceStub(bearing)
         self.events = capture_pb2_grpc.EventServiceStub(bearing)
         self.issuance = issuance_pb2_grpc.IssuanceServiceStub(bearing)

@@ -169,8 +169,8 @@ BY_STATUS: Mapping[grpc.StatusCode, type[TracechainError]] = {
 def from_rpc_error(error: grpc.RpcError) -> TracechainError:
     """The error of this tree for one that gRPC raised; also for calls made through `stubs`."""
     code = error.code()
-    trailers = dict(error.trailing_metadata() or ())
-    raw = trailers.get("grpc-status-details-bin", b"")
+    trailers: Any = error.trailing_metadata() or ()
+    raw = dict(trailers).get("grpc-status-details-bin", b"")
     status = read_status(raw if isinstance(raw, bytes) else b"", code.value[0])
     ours = status.info is not None and status.info.domain == DOMAIN
     found = BY_STATUS.get(code, Unknown)(

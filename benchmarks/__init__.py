@@ -1,0 +1,1 @@
+"""Measurements of the service, as ratios taken side by side in one run: `./dev bench`."""

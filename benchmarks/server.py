@@ -1,0 +1,68 @@
+"""The service as a process of its own for a measurement, with a do-nothing twin of VerifyCode.
+
+The twin has the same messages, the same gate and the same server; all it leaves out is the work.
+Prints one JSON line once it serves, and stops when its standard input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import grpc
+import uvloop
+
+from tracechain import bootstrap
+from tracechain.domain.party import Party, PartyKind, Role
+from tracechain.domain.text import LocalizedText
+from tracechain.settings import Settings
+from tracechain.v1 import verification_pb2
+
+ISSUER = "6901234000023"
+HANDLER = "6901234000030"
+NOTHING = "/benchmarks.Nothing/VerifyCode"
+
+
+class _Nothing:
+    """VerifyCode without the work: the same answer each time."""
+
+    def __init__(self) -> None:
+        self._answer = verification_pb2.Verdict(
+            outcome=verification_pb2.OUTCOME_GENUINE, gtin="06901234567892", serial="0" * 13
+        )
+
+    async def VerifyCode(self, request: verification_pb2.VerifyCodeRequest) -> object:
+        return self._answer
+
+
+async def main() -> None:
+    folder = Path(sys.argv[1])
+    app = await bootstrap.build(Settings(data_dir=folder, listen="127.0.0.1:0", log_level="error"))
+    for gln, uscc, kind in (
+        (ISSUER, "91210102MA0YB1234R", PartyKind.ISSUER),
+        (HANDLER, "91210102MA0YB5678K", PartyKind.DISTRIBUTOR),
+    ):
+        await app.store.put_party(Party(gln, uscc, "210102", kind, LocalizedText("测试", "Bench")))
+    keys = {}
+    for name, gln, role in (
+        ("issuer", ISSUER, Role.ISSUER),
+        ("handler", HANDLER, Role.HANDLER),
+    ):
+        _, keys[name] = await app.credentials.create(gln, role, "", "bench", f"bench-{name}")
+    server = await bootstrap.serve(app, before_start=_add_nothing(app))
+    print(json.dumps({"port": server.port, "keys": keys}), flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await server.stop(1.0)
+    await app.close()
+
+
+def _add_nothing(app: bootstrap.App) -> grpc.GenericRpcHandler:
+    method = verification_pb2.DESCRIPTOR.services_by_name["VerificationService"]
+    handler = app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)
+    return grpc.method_handlers_generic_handler("benchmarks.Nothing", {"VerifyCode": handler})
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
