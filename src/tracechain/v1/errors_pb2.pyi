@@ -24,12 +24,361 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Not set; never sent."""
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 1
+    """Something that should not happen; ErrorInfo names the incident to ask the operator about."""
+    ERROR_REASON_MISSING_FIELD: _ErrorReason.ValueType  # 10
+    """A required field is not there."""
+    ERROR_REASON_TEXT_TOO_LONG: _ErrorReason.ValueType  # 11
+    """A text has more characters than are taken."""
+    ERROR_REASON_INVALID_TEXT: _ErrorReason.ValueType  # 12
+    """A text holds control characters."""
+    ERROR_REASON_LIST_TOO_LONG: _ErrorReason.ValueType  # 13
+    """A list has too many entries, or none."""
+    ERROR_REASON_INVALID_ENUM_VALUE: _ErrorReason.ValueType  # 14
+    """A number is no value of its enum."""
+    ERROR_REASON_INVALID_NAME: _ErrorReason.ValueType  # 15
+    """A resource name is not of its form."""
+    ERROR_REASON_INVALID_PAGE_SIZE: _ErrorReason.ValueType  # 16
+    """A page size is negative."""
+    ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 17
+    """A page token is none of this list's."""
+    ERROR_REASON_INVALID_DATE: _ErrorReason.ValueType  # 18
+    """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
+    ERROR_REASON_TIME_IN_FUTURE: _ErrorReason.ValueType  # 19
+    """A time is in the future."""
+    ERROR_REASON_INVALID_GTIN: _ErrorReason.ValueType  # 30
+    """Not a GTIN of 8, 12, 13 or 14 digits."""
+    ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: _ErrorReason.ValueType  # 31
+    """The check digit of a GTIN is wrong."""
+    ERROR_REASON_INVALID_GLN: _ErrorReason.ValueType  # 32
+    """Not a GLN of 13 digits."""
+    ERROR_REASON_INVALID_GLN_CHECK_DIGIT: _ErrorReason.ValueType  # 33
+    """The check digit of a GLN is wrong."""
+    ERROR_REASON_INVALID_SSCC: _ErrorReason.ValueType  # 34
+    """Not an SSCC of 18 digits."""
+    ERROR_REASON_INVALID_SSCC_CHECK_DIGIT: _ErrorReason.ValueType  # 35
+    """The check digit of an SSCC is wrong."""
+    ERROR_REASON_INVALID_USCC: _ErrorReason.ValueType  # 36
+    """Not a unified social credit code of 18 characters."""
+    ERROR_REASON_INVALID_USCC_CHECK_CHARACTER: _ErrorReason.ValueType  # 37
+    """The check character of a unified social credit code is wrong."""
+    ERROR_REASON_INVALID_REGION: _ErrorReason.ValueType  # 38
+    """Not a division of GB/T 2260."""
+    ERROR_REASON_INVALID_LOT: _ErrorReason.ValueType  # 39
+    """Not a lot number of 1 to 20 characters of GS1's set 82."""
+    ERROR_REASON_INVALID_SERIAL: _ErrorReason.ValueType  # 40
+    """Not a serial of 1 to 20 characters of GS1's set 82."""
+    ERROR_REASON_INVALID_EPC: _ErrorReason.ValueType  # 41
+    """Not an EPC URN, GS1 Digital Link or other absolute URI."""
+    ERROR_REASON_MALFORMED_CODE: _ErrorReason.ValueType  # 42
+    """Not a product code in its canonical spelling."""
+    ERROR_REASON_INVALID_KEY: _ErrorReason.ValueType  # 43
+    """Not a key of its algorithm."""
+    ERROR_REASON_MISSING_CREDENTIAL: _ErrorReason.ValueType  # 60
+    """The credential is missing."""
+    ERROR_REASON_INVALID_CREDENTIAL: _ErrorReason.ValueType  # 61
+    """The API key is not known, or was revoked."""
+    ERROR_REASON_ROLE_NOT_ALLOWED: _ErrorReason.ValueType  # 62
+    """The role may not call this method."""
+    ERROR_REASON_INVALID_ROLE: _ErrorReason.ValueType  # 63
+    """A party of this kind cannot have this role."""
+    ERROR_REASON_PARTY_NOT_FOUND: _ErrorReason.ValueType  # 80
+    """There is no such party, as far as the caller may see."""
+    ERROR_REASON_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 81
+    """There is no such credential."""
+    ERROR_REASON_KEY_NOT_FOUND: _ErrorReason.ValueType  # 82
+    """There is no such key of this issuer."""
+    ERROR_REASON_PRODUCT_NOT_FOUND: _ErrorReason.ValueType  # 83
+    """There is no such product, as far as the caller may see."""
+    ERROR_REASON_BATCH_NOT_FOUND: _ErrorReason.ValueType  # 84
+    """There is no such batch, as far as the caller may see."""
+    ERROR_REASON_RECALL_NOT_FOUND: _ErrorReason.ValueType  # 85
+    """There is no such recall, as far as the caller may see."""
+    ERROR_REASON_EVENT_NOT_FOUND: _ErrorReason.ValueType  # 86
+    """There is no such event, as far as the caller may see."""
+    ERROR_REASON_DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 87
+    """There is no such document, as far as the caller may see."""
+    ERROR_REASON_NOTHING_KNOWN: _ErrorReason.ValueType  # 88
+    """Nothing is known of these goods, as far as the caller may see."""
+    ERROR_REASON_PARTY_EXISTS: _ErrorReason.ValueType  # 100
+    """The GLN is registered with other content."""
+    ERROR_REASON_PRODUCT_EXISTS: _ErrorReason.ValueType  # 101
+    """The GTIN is registered with other content, or by somebody else."""
+    ERROR_REASON_BATCH_EXISTS: _ErrorReason.ValueType  # 102
+    """The lot is registered with other content."""
+    ERROR_REASON_REQUEST_ID_USED: _ErrorReason.ValueType  # 103
+    """The request id stands for another request."""
+    ERROR_REASON_QUANTITY_EXCEEDED: _ErrorReason.ValueType  # 120
+    """More codes were asked for than the batch has left; the attempt is on record."""
+    ERROR_REASON_QUANTITY_NOT_RAISED: _ErrorReason.ValueType  # 121
+    """The batch may issue as much already."""
+    ERROR_REASON_NO_SIGNING_KEY: _ErrorReason.ValueType  # 122
+    """The issuer has no good key to sign with."""
+    ERROR_REASON_KEY_IDS_EXHAUSTED: _ErrorReason.ValueType  # 123
+    """All key ids have been given out."""
+    ERROR_REASON_DECIDED_BY_REGULATOR: _ErrorReason.ValueType  # 124
+    """A regulator decided the recall; only a regulator lifts it."""
+    ERROR_REASON_NOT_AN_ISSUER: _ErrorReason.ValueType  # 125
+    """Only an issuer has signing keys."""
+    ERROR_REASON_INVALID_QUANTITY: _ErrorReason.ValueType  # 140
+    """A quantity is out of its bounds."""
+    ERROR_REASON_INVALID_OFFSET: _ErrorReason.ValueType  # 141
+    """An offset is out of the order."""
+    ERROR_REASON_INVALID_RANGE: _ErrorReason.ValueType  # 142
+    """A range is empty or out of the batch."""
+    ERROR_REASON_UNIT_NOT_OF_BATCH: _ErrorReason.ValueType  # 143
+    """A unit is none of this batch."""
+    ERROR_REASON_NOT_A_UNIT: _ErrorReason.ValueType  # 144
+    """Names a class where a unit is wanted."""
+    ERROR_REASON_NOT_A_BATCH: _ErrorReason.ValueType  # 145
+    """Names no batch."""
+    ERROR_REASON_UNKNOWN_BATCH: _ErrorReason.ValueType  # 146
+    """A range is of a batch that is not registered here."""
+    ERROR_REASON_INVALID_EVENT_TYPE: _ErrorReason.ValueType  # 160
+    """None of the five EPCIS event types."""
+    ERROR_REASON_INVALID_ACTION: _ErrorReason.ValueType  # 161
+    """Not ADD, OBSERVE or DELETE."""
+    ERROR_REASON_MISSING_ACTION: _ErrorReason.ValueType  # 162
+    """The event needs an action."""
+    ERROR_REASON_MISSING_PARENT: _ErrorReason.ValueType  # 163
+    """The event needs a parent."""
+    ERROR_REASON_MISSING_BIZ_TRANSACTION: _ErrorReason.ValueType  # 164
+    """A transaction event names no transaction."""
+    ERROR_REASON_FIELD_NOT_ALLOWED: _ErrorReason.ValueType  # 165
+    """The type of event has no such field."""
+    ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 166
+    """EPCIS knows no such field in this place."""
+    ERROR_REASON_INVALID_TIME: _ErrorReason.ValueType  # 167
+    """Not an RFC 3339 time with a zone."""
+    ERROR_REASON_INVALID_TIME_ZONE_OFFSET: _ErrorReason.ValueType  # 168
+    """Not a zone offset such as +08:00."""
+    ERROR_REASON_EVENT_TIME_IN_FUTURE: _ErrorReason.ValueType  # 169
+    """The event is later than now."""
+    ERROR_REASON_EVENT_TOO_LARGE: _ErrorReason.ValueType  # 170
+    """The event is larger than is taken."""
+    ERROR_REASON_INVALID_EVENT_ID: _ErrorReason.ValueType  # 171
+    """Not the identity of an event."""
+    ERROR_REASON_INVALID_DOCUMENT: _ErrorReason.ValueType  # 172
+    """Neither an EPCIS document nor an event."""
+    ERROR_REASON_INVALID_FIELD_TYPE: _ErrorReason.ValueType  # 173
+    """A value is not of its type."""
+    ERROR_REASON_INVALID_UTF8: _ErrorReason.ValueType  # 174
+    """Not UTF-8."""
+    ERROR_REASON_INVALID_JSON: _ErrorReason.ValueType  # 175
+    """Not JSON."""
+    ERROR_REASON_JSON_TOO_DEEP: _ErrorReason.ValueType  # 176
+    """JSON that is nested too deeply."""
+    ERROR_REASON_INVALID_NUMBER: _ErrorReason.ValueType  # 177
+    """Not a JSON number, or one that loses digits."""
+    ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 200
+    """Too many requests wait; repeat later."""
+    ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 201
+    """The service is stopping; repeat at another node."""
+    ERROR_REASON_STORE_BUSY: _ErrorReason.ValueType  # 202
+    """Another process holds the store's lock; repeat later."""
+    ERROR_REASON_STORE_FULL: _ErrorReason.ValueType  # 203
+    """The store's disk is full; repeat later."""
+    ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 204
+    """The store cannot serve now; repeat later."""
+    ERROR_REASON_SCHEMA_TOO_NEW: _ErrorReason.ValueType  # 205
+    """The store was written by a newer release."""
+    ERROR_REASON_STORE_CORRUPTED: _ErrorReason.ValueType  # 206
+    """The store's file is damaged."""
+    ERROR_REASON_EVENT_MISSING: _ErrorReason.ValueType  # 207
+    """An event that other records name is not there."""
+    ERROR_REASON_KEY_UNREADABLE: _ErrorReason.ValueType  # 208
+    """A key cannot be unwrapped."""
+    ERROR_REASON_KEK_MISSING: _ErrorReason.ValueType  # 209
+    """There is no key-encryption key."""
+    ERROR_REASON_KEK_INVALID: _ErrorReason.ValueType  # 210
+    """The key-encryption key is not 32 bytes in base64."""
+    ERROR_REASON_KEK_EXPOSED: _ErrorReason.ValueType  # 211
+    """Others may read the file of the key-encryption key."""
+    ERROR_REASON_PORT_TAKEN: _ErrorReason.ValueType  # 212
+    """The port cannot be opened."""
+    ERROR_REASON_PLAINTEXT_REFUSED: _ErrorReason.ValueType  # 213
+    """Plain text beyond loopback was not allowed."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
-    `tracechain`. The reason is the value's name without `ERROR_REASON_`. Stable.
+    `tracechain`, in a refused event or in a stream's answer. The reason is the value's name without
+    `ERROR_REASON_`. Stable: values are added, never renamed.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Not set; never sent."""
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 1
+"""Something that should not happen; ErrorInfo names the incident to ask the operator about."""
+ERROR_REASON_MISSING_FIELD: ErrorReason.ValueType  # 10
+"""A required field is not there."""
+ERROR_REASON_TEXT_TOO_LONG: ErrorReason.ValueType  # 11
+"""A text has more characters than are taken."""
+ERROR_REASON_INVALID_TEXT: ErrorReason.ValueType  # 12
+"""A text holds control characters."""
+ERROR_REASON_LIST_TOO_LONG: ErrorReason.ValueType  # 13
+"""A list has too many entries, or none."""
+ERROR_REASON_INVALID_ENUM_VALUE: ErrorReason.ValueType  # 14
+"""A number is no value of its enum."""
+ERROR_REASON_INVALID_NAME: ErrorReason.ValueType  # 15
+"""A resource name is not of its form."""
+ERROR_REASON_INVALID_PAGE_SIZE: ErrorReason.ValueType  # 16
+"""A page size is negative."""
+ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 17
+"""A page token is none of this list's."""
+ERROR_REASON_INVALID_DATE: ErrorReason.ValueType  # 18
+"""A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
+ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 19
+"""A time is in the future."""
+ERROR_REASON_INVALID_GTIN: ErrorReason.ValueType  # 30
+"""Not a GTIN of 8, 12, 13 or 14 digits."""
+ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: ErrorReason.ValueType  # 31
+"""The check digit of a GTIN is wrong."""
+ERROR_REASON_INVALID_GLN: ErrorReason.ValueType  # 32
+"""Not a GLN of 13 digits."""
+ERROR_REASON_INVALID_GLN_CHECK_DIGIT: ErrorReason.ValueType  # 33
+"""The check digit of a GLN is wrong."""
+ERROR_REASON_INVALID_SSCC: ErrorReason.ValueType  # 34
+"""Not an SSCC of 18 digits."""
+ERROR_REASON_INVALID_SSCC_CHECK_DIGIT: ErrorReason.ValueType  # 35
+"""The check digit of an SSCC is wrong."""
+ERROR_REASON_INVALID_USCC: ErrorReason.ValueType  # 36
+"""Not a unified social credit code of 18 characters."""
+ERROR_REASON_INVALID_USCC_CHECK_CHARACTER: ErrorReason.ValueType  # 37
+"""The check character of a unified social credit code is wrong."""
+ERROR_REASON_INVALID_REGION: ErrorReason.ValueType  # 38
+"""Not a division of GB/T 2260."""
+ERROR_REASON_INVALID_LOT: ErrorReason.ValueType  # 39
+"""Not a lot number of 1 to 20 characters of GS1's set 82."""
+ERROR_REASON_INVALID_SERIAL: ErrorReason.ValueType  # 40
+"""Not a serial of 1 to 20 characters of GS1's set 82."""
+ERROR_REASON_INVALID_EPC: ErrorReason.ValueType  # 41
+"""Not an EPC URN, GS1 Digital Link or other absolute URI."""
+ERROR_REASON_MALFORMED_CODE: ErrorReason.ValueType  # 42
+"""Not a product code in its canonical spelling."""
+ERROR_REASON_INVALID_KEY: ErrorReason.ValueType  # 43
+"""Not a key of its algorithm."""
+ERROR_REASON_MISSING_CREDENTIAL: ErrorReason.ValueType  # 60
+"""The credential is missing."""
+ERROR_REASON_INVALID_CREDENTIAL: ErrorReason.ValueType  # 61
+"""The API key is not known, or was revoked."""
+ERROR_REASON_ROLE_NOT_ALLOWED: ErrorReason.ValueType  # 62
+"""The role may not call this method."""
+ERROR_REASON_INVALID_ROLE: ErrorReason.ValueType  # 63
+"""A party of this kind cannot have this role."""
+ERROR_REASON_PARTY_NOT_FOUND: ErrorReason.ValueType  # 80
+"""There is no such party, as far as the caller may see."""
+ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 81
+"""There is no such credential."""
+ERROR_REASON_KEY_NOT_FOUND: ErrorReason.ValueType  # 82
+"""There is no such key of this issuer."""
+ERROR_REASON_PRODUCT_NOT_FOUND: ErrorReason.ValueType  # 83
+"""There is no such product, as far as the caller may see."""
+ERROR_REASON_BATCH_NOT_FOUND: ErrorReason.ValueType  # 84
+"""There is no such batch, as far as the caller may see."""
+ERROR_REASON_RECALL_NOT_FOUND: ErrorReason.ValueType  # 85
+"""There is no such recall, as far as the caller may see."""
+ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 86
+"""There is no such event, as far as the caller may see."""
+ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 87
+"""There is no such document, as far as the caller may see."""
+ERROR_REASON_NOTHING_KNOWN: ErrorReason.ValueType  # 88
+"""Nothing is known of these goods, as far as the caller may see."""
+ERROR_REASON_PARTY_EXISTS: ErrorReason.ValueType  # 100
+"""The GLN is registered with other content."""
+ERROR_REASON_PRODUCT_EXISTS: ErrorReason.ValueType  # 101
+"""The GTIN is registered with other content, or by somebody else."""
+ERROR_REASON_BATCH_EXISTS: ErrorReason.ValueType  # 102
+"""The lot is registered with other content."""
+ERROR_REASON_REQUEST_ID_USED: ErrorReason.ValueType  # 103
+"""The request id stands for another request."""
+ERROR_REASON_QUANTITY_EXCEEDED: ErrorReason.ValueType  # 120
+"""More codes were asked for than the batch has left; the attempt is on record."""
+ERROR_REASON_QUANTITY_NOT_RAISED: ErrorReason.ValueType  # 121
+"""The batch may issue as much already."""
+ERROR_REASON_NO_SIGNING_KEY: ErrorReason.ValueType  # 122
+"""The issuer has no good key to sign with."""
+ERROR_REASON_KEY_IDS_EXHAUSTED: ErrorReason.ValueType  # 123
+"""All key ids have been given out."""
+ERROR_REASON_DECIDED_BY_REGULATOR: ErrorReason.ValueType  # 124
+"""A regulator decided the recall; only a regulator lifts it."""
+ERROR_REASON_NOT_AN_ISSUER: ErrorReason.ValueType  # 125
+"""Only an issuer has signing keys."""
+ERROR_REASON_INVALID_QUANTITY: ErrorReason.ValueType  # 140
+"""A quantity is out of its bounds."""
+ERROR_REASON_INVALID_OFFSET: ErrorReason.ValueType  # 141
+"""An offset is out of the order."""
+ERROR_REASON_INVALID_RANGE: ErrorReason.ValueType  # 142
+"""A range is empty or out of the batch."""
+ERROR_REASON_UNIT_NOT_OF_BATCH: ErrorReason.ValueType  # 143
+"""A unit is none of this batch."""
+ERROR_REASON_NOT_A_UNIT: ErrorReason.ValueType  # 144
+"""Names a class where a unit is wanted."""
+ERROR_REASON_NOT_A_BATCH: ErrorReason.ValueType  # 145
+"""Names no batch."""
+ERROR_REASON_UNKNOWN_BATCH: ErrorReason.ValueType  # 146
+"""A range is of a batch that is not registered here."""
+ERROR_REASON_INVALID_EVENT_TYPE: ErrorReason.ValueType  # 160
+"""None of the five EPCIS event types."""
+ERROR_REASON_INVALID_ACTION: ErrorReason.ValueType  # 161
+"""Not ADD, OBSERVE or DELETE."""
+ERROR_REASON_MISSING_ACTION: ErrorReason.ValueType  # 162
+"""The event needs an action."""
+ERROR_REASON_MISSING_PARENT: ErrorReason.ValueType  # 163
+"""The event needs a parent."""
+ERROR_REASON_MISSING_BIZ_TRANSACTION: ErrorReason.ValueType  # 164
+"""A transaction event names no transaction."""
+ERROR_REASON_FIELD_NOT_ALLOWED: ErrorReason.ValueType  # 165
+"""The type of event has no such field."""
+ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 166
+"""EPCIS knows no such field in this place."""
+ERROR_REASON_INVALID_TIME: ErrorReason.ValueType  # 167
+"""Not an RFC 3339 time with a zone."""
+ERROR_REASON_INVALID_TIME_ZONE_OFFSET: ErrorReason.ValueType  # 168
+"""Not a zone offset such as +08:00."""
+ERROR_REASON_EVENT_TIME_IN_FUTURE: ErrorReason.ValueType  # 169
+"""The event is later than now."""
+ERROR_REASON_EVENT_TOO_LARGE: ErrorReason.ValueType  # 170
+"""The event is larger than is taken."""
+ERROR_REASON_INVALID_EVENT_ID: ErrorReason.ValueType  # 171
+"""Not the identity of an event."""
+ERROR_REASON_INVALID_DOCUMENT: ErrorReason.ValueType  # 172
+"""Neither an EPCIS document nor an event."""
+ERROR_REASON_INVALID_FIELD_TYPE: ErrorReason.ValueType  # 173
+"""A value is not of its type."""
+ERROR_REASON_INVALID_UTF8: ErrorReason.ValueType  # 174
+"""Not UTF-8."""
+ERROR_REASON_INVALID_JSON: ErrorReason.ValueType  # 175
+"""Not JSON."""
+ERROR_REASON_JSON_TOO_DEEP: ErrorReason.ValueType  # 176
+"""JSON that is nested too deeply."""
+ERROR_REASON_INVALID_NUMBER: ErrorReason.ValueType  # 177
+"""Not a JSON number, or one that loses digits."""
+ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 200
+"""Too many requests wait; repeat later."""
+ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 201
+"""The service is stopping; repeat at another node."""
+ERROR_REASON_STORE_BUSY: ErrorReason.ValueType  # 202
+"""Another process holds the store's lock; repeat later."""
+ERROR_REASON_STORE_FULL: ErrorReason.ValueType  # 203
+"""The store's disk is full; repeat later."""
+ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 204
+"""The store cannot serve now; repeat later."""
+ERROR_REASON_SCHEMA_TOO_NEW: ErrorReason.ValueType  # 205
+"""The store was written by a newer release."""
+ERROR_REASON_STORE_CORRUPTED: ErrorReason.ValueType  # 206
+"""The store's file is damaged."""
+ERROR_REASON_EVENT_MISSING: ErrorReason.ValueType  # 207
+"""An event that other records name is not there."""
+ERROR_REASON_KEY_UNREADABLE: ErrorReason.ValueType  # 208
+"""A key cannot be unwrapped."""
+ERROR_REASON_KEK_MISSING: ErrorReason.ValueType  # 209
+"""There is no key-encryption key."""
+ERROR_REASON_KEK_INVALID: ErrorReason.ValueType  # 210
+"""The key-encryption key is not 32 bytes in base64."""
+ERROR_REASON_KEK_EXPOSED: ErrorReason.ValueType  # 211
+"""Others may read the file of the key-encryption key."""
+ERROR_REASON_PORT_TAKEN: ErrorReason.ValueType  # 212
+"""The port cannot be opened."""
+ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
+"""Plain text beyond loopback was not allowed."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -93,17 +93,15 @@ def prehash(event: Event, ignore: Collection[str] = ()) -> str:
     if event.biz_step:
         out.append(f"bizStep={_term(vocabulary.biz_step_uri, event.biz_step, prefixes)}")
     if event.disposition:
-        term = _term(vocabulary.disposition_uri, event.disposition, prefixes)
-        out.append(f"disposition={term}")
+        out.append(f"disposition={_disposition(event.disposition, prefixes)}")
     if event.persistent_disposition is not None:
-        for key, given in (
-            ("set=", event.persistent_disposition.set),
-            ("unset=", event.persistent_disposition.unset),
-        ):
-            terms = [_term(vocabulary.disposition_uri, one, prefixes) for one in given]
-            if terms and not out[-1].startswith("persistentDisposition"):
-                out.append("persistentDisposition")
-            out.append("".join(sorted(key + term for term in terms)))
+        held = event.persistent_disposition
+        lines = [
+            *sorted(f"set={_disposition(one, prefixes)}" for one in held.set),
+            *sorted(f"unset={_disposition(one, prefixes)}" for one in held.unset),
+        ]
+        if lines:
+            out += ["persistentDisposition", *lines]
     if event.read_point is not None:
         _location(out, "readPoint", event.read_point, prefixes)
     if event.biz_location is not None:
@@ -210,6 +208,10 @@ def _term(to_uri: Callable[[str], str], text: str, prefixes: _Prefixes) -> str:
     text = text.strip()
     uri = to_uri(text)
     return _uri(text, prefixes) if uri == text else uri
+
+
+def _disposition(text: str, prefixes: _Prefixes) -> str:
+    return _term(vocabulary.disposition_uri, text, prefixes)
 
 
 def _typed(to_uri: Callable[[str], str], text: str, prefixes: _Prefixes) -> str:
