@@ -18,8 +18,11 @@ _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 def measure(singles: int = 20_000, pallets: int = 200) -> dict[str, object]:
     """Events and units a second, each durable before its answer."""
     with stand() as made:
-        batch = made.batch("CAPTURE", max(singles, pallets * PALLET))
+        quantity = max(singles, pallets * PALLET)
+        batch = made.batch("CAPTURE", quantity)
         codes = made.codes(batch.name, singles, 2)
+        if quantity > singles:
+            made.order(batch.name, quantity - singles)
         single_rate = _singles(made, codes)
         pallet_rate = _pallets(made, pallets)
     return {

@@ -129,7 +129,9 @@ FULL = replace(
             ),
             (("ex:z", "1"), ("ex:y", "[1, 2]")),
         ),
-        SensorElement(None, (SensorReport(type="Speed", boolean_value=False),)),
+        SensorElement(
+            None, (SensorReport(type="Speed", boolean_value=False), SensorReport(type="Time"))
+        ),
     ),
     ilmd=(("ex:lot", '"0012"'), ("cbvmda:bestBeforeDate", '"2030-01-01"')),
     code_ranges=(
@@ -168,7 +170,8 @@ def test_parts_of_a_full_event() -> None:
         f"sensorElementsensorMetadatatime=2024-05-01T00:00:00.000Z{ns}m=1"
         f"sensorReporttype=https://gs1.org/voc/Anglevalue=1component=https://ref.gs1.org/cbv/Comp-x"
         f"{ns}r=2sensorReporttype=https://gs1.org/voc/Temperaturevalue=26uom=CEL{ns}y=1{ns}y=2{ns}z=1"
-        "sensorElementsensorReporttype=https://gs1.org/voc/SpeedbooleanValue=false",
+        "sensorElementsensorReporttype=https://gs1.org/voc/SpeedbooleanValue=false"
+        "sensorReporttype=https://gs1.org/voc/Time",
         f"ilmd{ns}lot=0012{{urn:epcglobal:cbv:mda:}}bestBeforeDate=2030-01-01",
         f"{ns}a=x{ns}a=y{ns}b{ns}q=3{ns}q{ns}s=true",
         "{urn:tracechain:epcis:}codeRangeListcount=100"
@@ -277,13 +280,18 @@ def test_every_hashed_field_counts() -> None:
     assert changed > 120
 
 
+MEASURES = [f.name for f in fields(SensorReport) if f.type == "float | None"]
+
+
 def changes(value: Any, name: str) -> Iterator[Any]:
     """Each value that differs from this one in one place: changed, or left out."""
     if name in ("event_id", "record_time", "error_declaration", "context", "empty_fields"):
         return
     if name == "certification_info_is_list":
         return
-    if isinstance(value, EventType):
+    if value is None and name in MEASURES:
+        yield 5.5
+    elif isinstance(value, EventType):
         yield from (kind for kind in EventType if kind is not value)
     elif isinstance(value, Action):
         yield from (action for action in Action if action is not value)

@@ -10,6 +10,8 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 import tracechain_client.errors as errors
 from tracechain_client import (
@@ -157,7 +159,15 @@ async def test_a_service_that_is_away_is_unavailable() -> None:
         client.verify("c")
 
 
-@pytest.mark.parametrize("status", [b"\xff\xff", b"", b"\x08\x05"])
+NOT_FOUND_IN_5_SECONDS = status_pb2.Status(code=5)
+NOT_FOUND_IN_5_SECONDS.details.add().Pack(
+    error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=5))
+)
+
+
+@pytest.mark.parametrize(
+    "status", [b"\xff\xff", b"", b"\x08\x0e", NOT_FOUND_IN_5_SECONDS.SerializeToString()]
+)
 def test_details_that_cannot_be_read_do_not_hide_the_status(status: bytes) -> None:
     class Raised(grpc.RpcError):
         def code(self) -> grpc.StatusCode:

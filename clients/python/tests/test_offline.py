@@ -122,6 +122,8 @@ def test_the_two_parsers_agree(code_keys: Keys, data: st.DataObject) -> None:
 @example(f"https://{RESOLVER}/01/09506000134352/21/0000000000000?91=EQ" + "A" * 88)
 @example(f"https://{RESOLVER}/01/09506000134352/21/0000000000000?91=EQ" + "A" * 87 + "B")
 @example(f"https://{RESOLVER}/01/09506000134352/21/0000000000000?91=Ew" + "A" * 88)
+@example(f"https://{RESOLVER}/01/09506000134353/21/0000000000000?91=" + "A" * 16)
+@example(f"https://{RESOLVER}/01/٠9506000134352/21/0000000000000?91=" + "A" * 16)
 @example(f"https://{RESOLVER}/01/0950600013435٢/21/0000000000000?91=" + "A" * 16)
 @example(f"https://{RESOLVER}/01/09506000134352/21/000000000000U?91=" + "A" * 16)
 @example(f"https://{RESOLVER}/01/09506000134352/21/0000000000000?91=" + "A" * 16 + "\n")

@@ -25,6 +25,7 @@ from tracechain_client.v1.issuance_pb2 import CODE_PROFILE_COMPACT, CODE_PROFILE
 Code = grpc.StatusCode
 BATCH = "products/06901234000016/batches/L1"
 TWO_TRIES = RetryPolicy(attempts=2, base=0.001)
+QUICK = RetryPolicy(base=0.001)
 
 
 def indexes(codes: Any) -> list[int]:
@@ -228,6 +229,16 @@ async def test_a_broken_stream_of_events_goes_on(
     assert [result.event_id for result in results] == service.ids_of(events)
 
 
+async def test_answers_give_the_tries_back(ask: Any, service: Any, fail: Any) -> None:
+    events = [service.event(n) for n in range(60)]
+    service.script += [fail(after=1)] * 5
+    quick = {"retry": TWO_TRIES}
+    assert len(await ask("capture_stream", events, chunk_size=10, settings=quick)) == 60
+    service.script += [fail(after=1), fail()]
+    with pytest.raises(Unavailable):
+        await ask("capture_stream", events, chunk_size=10, settings=quick)
+
+
 async def test_a_refused_stream_of_events_is_raised(ask: Any, service: Any, fail: Any) -> None:
     service.script.append(fail(Code.FAILED_PRECONDITION, after=1))
     with pytest.raises(FailedPrecondition):
@@ -269,17 +280,21 @@ async def test_events_may_be_asynchronous(service: Any, fail: Any) -> None:
 
 async def test_no_thread_is_left_behind(service: Any, fail: Any) -> None:
     def capture() -> None:
-        with Client(service.target, retry=TWO_TRIES) as client:
+        with Client(service.target, retry=QUICK) as client:
             events = [service.event(n) for n in range(30)]
-            assert len(list(client.capture_stream(events, chunk_size=10))) == 30
-            next(client.capture_stream(events, chunk_size=10))  # and dropped
+            for _ in range(5):
+                service.script += [fail(after=1), fail()]
+                assert len(list(client.capture_stream(events, chunk_size=10))) == 30
+                next(client.capture_stream(events, chunk_size=10))  # and dropped
 
+    before = set(threading.enumerate())
     await asyncio.to_thread(capture)
     for _ in range(100):
-        if not any("consume" in thread.name.lower() for thread in threading.enumerate()):
+        new = set(threading.enumerate()) - before
+        if all(thread.name.startswith("asyncio") for thread in new):  # to_thread keeps its own
             return
         await asyncio.sleep(0.05)
-    pytest.fail(f"still there: {threading.enumerate()}")
+    pytest.fail(f"still there: {new}")
 
 
 async def test_no_task_is_left_behind(service: Any, fail: Any) -> None:
