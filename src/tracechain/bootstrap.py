@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.fact_codec import FactCodec
-from tracechain.adapters.grouped import GroupedEvents, GroupedScans, GroupedUnits
+from tracechain.adapters.grouped import GroupedEvents, GroupedScans
 from tracechain.adapters.keys import (
     AesGcmVault,
     HmacDigester,
@@ -30,7 +30,7 @@ from tracechain.app.assessing import Assessing
 from tracechain.app.capturing import Capturing
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
-from tracechain.app.facts import CachedFacts, FactSource, StoredFacts
+from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactSource
 from tracechain.app.issuing import Issuing
 from tracechain.app.keyring import Keyring
 from tracechain.app.parties import Parties
@@ -93,7 +93,6 @@ class App:
     services: list[Service]
     gate: Gate
     _scans: GroupedScans
-    _units: GroupedUnits
     _events: GroupedEvents
     _caches: CacheStack
     _executor: ThreadPoolExecutor
@@ -104,7 +103,7 @@ class App:
         self._poll.cancel()
         with suppress(asyncio.CancelledError):
             await self._poll
-        for group in (self._scans, self._units, self._events):
+        for group in (self._scans, self._events):
             await group.close()
         await self._caches.close()
         self._executor.shutdown(cancel_futures=True)
@@ -149,19 +148,21 @@ async def build(settings: Settings) -> App:
         width=settings.scan_group,
         linger=settings.scan_linger_ms / 1000,
     )
-    units = GroupedUnits(
-        store,
-        capacity=settings.scan_queue,
-        width=settings.scan_group,
-        linger=settings.scan_linger_ms / 1000,
-    )
     events = GroupedEvents(store, capacity=settings.event_queue, width=64)
-    facts: FactSource = StoredFacts(store, store, stories, visibility, units.record)
+    facts: FactSource = StoredFacts(store, store, visibility)
     for layer in reversed(layers):
         facts = CachedFacts(facts, layer)
     digester = HmacDigester(master)
     scanning = Scanning(
-        keyring, facts, scans, store, digester, clock, os.urandom, settings.resolver
+        keyring,
+        facts,
+        UnitFactSource(stories),
+        scans,
+        store,
+        digester,
+        clock,
+        os.urandom,
+        settings.resolver,
     )
     claiming = Claiming(scanning, facts, store, changes, digester, clock)
     executor = ThreadPoolExecutor(settings.sign_threads or os.cpu_count() or 1, "sign")
@@ -197,7 +198,7 @@ async def build(settings: Settings) -> App:
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
     return App(
         settings, store, keyring, credentials, parties, scanning, services, Gate(credentials),
-        scans, units, events, changes, executor, poll,
+        scans, events, changes, executor, poll,
     )  # fmt: skip
 
 

@@ -316,7 +316,7 @@ def add_services() -> Callable[[FakeService, Any], None]:
 @pytest.fixture
 async def service() -> AsyncIterator[FakeService]:
     """The fake behind a real grpc.aio server; `target` says where."""
-    fake = FakeService()  # type: ignore[abstract] - it has what the client calls
+    fake = FakeService()  # type: ignore[abstract]  # it has what is called
     server = grpc.aio.server()
     _add_services(fake, server)
     fake.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

@@ -6,22 +6,19 @@ import json
 
 from tracechain.adapters import records
 from tracechain.domain.code import Profile
-from tracechain.domain.custody import UnitState
 from tracechain.domain.product import Batch, IssuedRun
 from tracechain.domain.text import LocalizedText
-from tracechain.domain.verdict import BatchFacts, UnitFacts
+from tracechain.domain.verdict import BatchFacts
 
 
 class FactCodec:
-    """BatchFacts and UnitFacts, each to bytes and back."""
+    """BatchFacts to bytes and back."""
 
     def encode(self, value: object) -> bytes:
         """The value as bytes. Raises TypeError for what are no facts."""
-        if isinstance(value, UnitFacts):
-            data: object = [value.state.value, value.commissioned, value.claim_time]
-        elif isinstance(value, BatchFacts):
+        if isinstance(value, BatchFacts):
             b = value.batch
-            data = {
+            data: object = {
                 "batch": [
                     b.gtin, b.lot, b.production_date, b.expiration_date, b.plant_gln,
                     b.authorized_quantity, b.activation_required, b.issued_quantity,
@@ -42,8 +39,6 @@ class FactCodec:
         """The facts that `encode` wrote. Raises ValueError for anything else."""
         try:
             read = json.loads(data)
-            if isinstance(read, list):
-                return UnitFacts(UnitState(read[0]), bool(read[1]), read[2])
             return BatchFacts(
                 Batch(*read["batch"]),
                 records.product_from_json(read["product"]),

@@ -1,31 +1,20 @@
-"""Scans, events and unit look-ups in groups: the store's own ports, fewer and wider calls."""
+"""Scans and events in groups: the store's own ports, fewer and wider calls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tracechain.adapters.grouping import Grouper
-from tracechain.app.ports import EventStore, NewEvent, ScanStore, UnitRecord
-from tracechain.domain.scan import Scan, ScanHistory
+from tracechain.app.ports import EventStore, NewEvent, ScanAnswer, ScanStore
+from tracechain.domain.scan import Scan
 
 
 class GroupedScans:
     """The ScanRecorder: scans that arrive together share a commit."""
 
     def __init__(self, store: ScanStore, *, capacity: int, width: int, linger: float) -> None:
-        self._group: Grouper[Scan, ScanHistory] = Grouper(
+        self._group: Grouper[Scan, ScanAnswer] = Grouper(
             store.record_scans, capacity=capacity, width=width, linger=linger
-        )
-        self.record = self._group.submit
-        self.close = self._group.close
-
-
-class GroupedUnits:
-    """Unit records that are asked for together come from one query."""
-
-    def __init__(self, store: EventStore, *, capacity: int, width: int, linger: float) -> None:
-        self._group: Grouper[tuple[int, int], UnitRecord] = Grouper(
-            store.unit_records, capacity=capacity, width=width, linger=linger
         )
         self.record = self._group.submit
         self.close = self._group.close

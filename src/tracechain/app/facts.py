@@ -1,17 +1,20 @@
 """Facts for a verdict: of the batch as a whole, and of the unit alone.
 
-`StoredFacts` asks the store; `CachedFacts` remembers its answers in a Cache and stands in front
-of it, once for each layer of cache. Neither knows what a verdict is.
+A batch's facts are the same for millions of scans and are remembered: `StoredFacts` asks the
+store, `CachedFacts` stands in front of it, once for each layer of cache. A unit's facts come with
+the record of its scan, from the same commit: remembering them would save nothing, since a scan is
+written anyway, and this way a unit that was sold a moment ago is sold on every node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, cast
 
-from tracechain.app.ports import BatchStore, Cache, Directory, UnitRecord
+from tracechain.app.ports import BatchStore, Cache, Directory, ScanAnswer
 from tracechain.app.stories import Stories
 from tracechain.app.visibility import Visibility
+from tracechain.domain.custody import UnitState
 from tracechain.domain.product import merge_runs
 from tracechain.domain.story import Spot, assemble
 from tracechain.domain.text import LocalizedText
@@ -19,6 +22,7 @@ from tracechain.domain.touch import Touch
 from tracechain.domain.verdict import BatchFacts, UnitFacts
 
 _BATCH = "batch"
+_REMEMBERED = 1024
 
 
 class FactSource(Protocol):
@@ -27,27 +31,14 @@ class FactSource(Protocol):
     async def batch(self, batch_number: int) -> BatchFacts | None:
         """What is known of a batch; None where there is none."""
 
-    async def unit(self, batch_number: int, index: int, issuer: str) -> UnitFacts:
-        """What is known of one unit of a batch whose issuer's GLN is `issuer`."""
-
 
 class StoredFacts:
-    """Facts from the store. `unit_record` gives one unit's record; the adapter behind it asks
-    for many units at once."""
+    """Facts from the store."""
 
-    def __init__(
-        self,
-        directory: Directory,
-        batches: BatchStore,
-        stories: Stories,
-        visibility: Visibility,
-        unit_record: Callable[[Spot], Awaitable[UnitRecord]],
-    ) -> None:
+    def __init__(self, directory: Directory, batches: BatchStore, visibility: Visibility) -> None:
         self._directory = directory
         self._batches = batches
-        self._stories = stories
         self._visibility = visibility
-        self._unit_record = unit_record
 
     async def batch(self, batch_number: int) -> BatchFacts | None:
         batch = await self._batches.get_batch(batch_number)
@@ -67,13 +58,33 @@ class StoredFacts:
             tuple(recall for recall in recalls if recall.lift_time is None),
         )
 
-    async def unit(self, batch_number: int, index: int, issuer: str) -> UnitFacts:
-        at = (batch_number, index)
-        record = await self._unit_record(at)
-        loaded: dict[Spot, Sequence[Touch]] = {at: record.touches}
+
+class UnitFactSource:
+    """Facts of units from what their scans found."""
+
+    def __init__(self, stories: Stories) -> None:
+        self._stories = stories
+        # Units with the same touches, and in no container, have the same story.
+        self._known: dict[tuple[int, str], tuple[tuple[Touch, ...], UnitState, bool]] = {}
+
+    async def unit(self, at: Spot, found: ScanAnswer, issuer: str) -> UnitFacts:
+        """The facts of the unit at (batch number, index) of this issuer (GLN)."""
+        touches = found.touches
+        if not touches:
+            return UnitFacts(UnitState.ACTIVE, False, found.claim_time)
+        key = (id(touches), issuer)
+        known = self._known.get(key)
+        if known is not None:
+            return UnitFacts(known[1], known[2], found.claim_time)
+        loaded: dict[Spot, Sequence[Touch]] = {at: touches}
         await self._stories.climb(loaded)
         story = assemble(at, "", loaded, issuer).story
-        return UnitFacts(story.state, story.commissioned, record.claim_time)
+        if len(loaded) == 1:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            # The touches are kept, so that their identity cannot be given to another tuple.
+            self._known[key] = (touches, story.state, story.commissioned)
+        return UnitFacts(story.state, story.commissioned, found.claim_time)
 
 
 class CachedFacts:
@@ -90,13 +101,4 @@ class CachedFacts:
         facts = await self._source.batch(batch_number)
         if facts is not None:
             await self._cache.put(batch_number, _BATCH, facts, hit.token)
-        return facts
-
-    async def unit(self, batch_number: int, index: int, issuer: str) -> UnitFacts:
-        field = str(index)
-        hit = await self._cache.lookup(batch_number, field)
-        if hit.value is not None:
-            return cast("UnitFacts", hit.value)
-        facts = await self._source.unit(batch_number, index, issuer)
-        await self._cache.put(batch_number, field, facts, hit.token)
         return facts

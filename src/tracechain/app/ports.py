@@ -59,9 +59,13 @@ class StoredDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitRecord:
-    """What the store holds of one unit alone: touches that cover it, and its claim."""
+class ScanAnswer:
+    """What a scan finds: the history before it, and what the store holds of the unit alone.
 
+    `touches` are those that cover the unit; units with the same touches may share one tuple.
+    """
+
+    history: ScanHistory
     touches: tuple[Touch, ...]
     claim_time: int | None
 
@@ -178,9 +182,6 @@ class EventStore(Protocol):
     ) -> list[list[Touch]]:
         """For each thing the touches that overlap it, oldest event first, at most `limit` each."""
 
-    async def unit_records(self, units: Sequence[tuple[int, int]]) -> list[UnitRecord]:
-        """For each (batch key, unit number) what is kept of it."""
-
     async def places(self, batch_key: int, limit: int) -> list[PlaceSummary]:
         """Where goods under the key were recorded, latest first."""
 
@@ -196,8 +197,9 @@ class EventStore(Protocol):
 class ScanStore(Protocol):
     """Scans and claims. Scans of one unit are serialised: exactly one is the first."""
 
-    async def record_scans(self, scans: Sequence[Scan]) -> list[ScanHistory]:
-        """Keeps the scans, in order, and gives for each what it found."""
+    async def record_scans(self, scans: Sequence[Scan]) -> list[ScanAnswer]:
+        """Keeps the scans, in order, and gives for each what it found, as of its own commit:
+        what was durable before a scan began is in its answer."""
 
     async def claim(self, attempt: ClaimAttempt) -> Claim:
         """Counts the try and, where the PIN was right and tries are left, claims the unit if

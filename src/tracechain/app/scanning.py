@@ -1,7 +1,7 @@
 """Verifying a code (design section 5): arithmetic first, then facts, then a pure decision.
 
 A code whose token fails costs arithmetic alone: no cache, no store, no record. For all others the
-scan is durable before the answer leaves; recording and asking for facts run side by side.
+scan is durable before the answer leaves, and what its record finds is what is judged.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tracechain.app.facts import FactSource
+from tracechain.app.facts import FactSource, UnitFactSource
 from tracechain.app.keyring import Keyring, WorkingKey
-from tracechain.app.ports import Clock, Digester, Directory
+from tracechain.app.ports import Clock, Digester, Directory, ScanAnswer
 from tracechain.domain.code import CodeDefect, MalformedCode, ScannedCode, parse_code
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.region import Region
-from tracechain.domain.scan import Scan, ScanHistory
+from tracechain.domain.scan import Scan
 from tracechain.domain.verdict import (
     Facts,
     Verdict,
@@ -50,8 +50,8 @@ class ScanRequest:
 class ScanRecorder(Protocol):
     """Keeps scans, many in one commit."""
 
-    def record(self, scan: Scan) -> Awaitable[ScanHistory]:
-        """Starts to keep a scan at once; what it gives is done when the scan is durable."""
+    def record(self, scan: Scan) -> Awaitable[ScanAnswer]:
+        """What the scan finds, once it is durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class Scanning:
         self,
         keyring: Keyring,
         facts: FactSource,
+        units: UnitFactSource,
         recorder: ScanRecorder,
         directory: Directory,
         digester: Digester,
@@ -79,6 +80,7 @@ class Scanning:
     ) -> None:
         self._keyring = keyring
         self._facts = facts
+        self._units = units
         self._recorder = recorder
         self._directory = directory
         self._digester = digester
@@ -133,7 +135,7 @@ class Scanning:
             return counterfeit(code, VerdictReason.NOT_ISSUED)
         now = self._clock()
         device = self._digester.device_mark(request.device_id, now)
-        recorded = self._recorder.record(
+        found_at_scan = await self._recorder.record(
             Scan(
                 proved.batch_number,
                 index,
@@ -145,13 +147,8 @@ class Scanning:
         )
         issuer = batch.product.issuer_gln
         if key.record.issuer_gln != issuer or not was_issued(batch, code, index):
-            await recorded
             return counterfeit(code, VerdictReason.NOT_ISSUED, batch)
-        try:
-            unit = await self._facts.unit(proved.batch_number, index, issuer)
-        finally:
-            # Also where the facts failed: the scan happened, and its record is waited for.
-            history = await recorded
+        unit = await self._units.unit((proved.batch_number, index), found_at_scan, issuer)
         return decide(
             Facts(
                 code,
@@ -159,7 +156,7 @@ class Scanning:
                 key.revoked_at(now),
                 batch,
                 unit,
-                history,
+                found_at_scan.history,
                 device,
                 self._day(now),
             )

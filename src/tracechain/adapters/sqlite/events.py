@@ -13,15 +13,14 @@ from tracechain.app.ports import (
     PlaceSummary,
     StoredDocument,
     StoredEvent,
-    UnitRecord,
 )
 from tracechain.domain.batch_key import derived
 from tracechain.domain.touch import EventDigest, Thing, Touch, TouchRole
 
 # Size classes of runs: level n holds runs of at most 16^n units.
-_LEVELS = tuple(16**level for level in range(9))
+LEVELS = tuple(16**level for level in range(9))
 
-_TOUCH_COLUMNS = (
+TOUCH_COLUMNS = (
     "batch_key", "first", "beyond", "role", "is_class", "event_id", "declaration", "event_time",
     "record_time", "type", "action", "step", "disposition", "recorder", "source", "destination",
     "read_point", "biz_location", "parent_key", "parent_unit", "parent_uri", "clears",
@@ -31,32 +30,14 @@ _INSERT_EVENT = (
     " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _INSERT_TOUCH = (
-    f"INSERT INTO touch (level, {', '.join(_TOUCH_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * (len(_TOUCH_COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO touch (level, {', '.join(TOUCH_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * (len(TOUCH_COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
 )
 _OVERLAPPING = (
-    f"SELECT {', '.join(_TOUCH_COLUMNS)} FROM touch WHERE batch_key = ? AND level = ? "
+    f"SELECT {', '.join(TOUCH_COLUMNS)} FROM touch WHERE batch_key = ? AND level = ? "
     "AND first BETWEEN ? AND ? AND beyond > ? AND event_time <= ? "
     "ORDER BY event_time, event_id LIMIT ?"
 )
-_JSON_COLUMNS = ", ".join(
-    f"hex(t.{name})" if name in ("event_id", "declaration") else f"t.{name}"
-    for name in _TOUCH_COLUMNS
-)
-# One row, one JSON text: see scans.py. A unit's touches, whatever the size of their runs.
-_UNITS = f"""
-SELECT json_group_array(json_array(q.key, {_JSON_COLUMNS}))
-FROM json_each(?) AS q CROSS JOIN json_each(?) AS size CROSS JOIN touch AS t
-ON t.batch_key = json_extract(q.value, '$[0]') AND t.level = size.key
-AND t.first BETWEEN json_extract(q.value, '$[1]') - size.value + 1
-    AND json_extract(q.value, '$[1]')
-WHERE t.beyond > json_extract(q.value, '$[1]')
-"""
-_CLAIMS = """
-SELECT json_group_array(json_array(q.key, c.time)) FROM json_each(?) AS q CROSS JOIN claim AS c
-ON c.batch_key = json_extract(q.value, '$[0]') AND c.unit = json_extract(q.value, '$[1]')
-"""
-_SIZES = json.dumps(_LEVELS)
 _ENDED = """
 SELECT first, beyond FROM touch WHERE batch_key = ? AND declaration = x'' AND is_class = 0
 AND (disposition IN ('retail_sold', 'dispensed', 'destroyed', 'disposed')
@@ -120,7 +101,7 @@ class EventPart:
         def one(connection: sqlite3.Connection, thing: Thing) -> list[Touch]:
             rows: list[tuple[Any, ...]] = []
             # Large runs first: where the limit cuts, it cuts what concerns single units.
-            for level in range(len(_LEVELS) - 1, -1, -1):
+            for level in range(len(LEVELS) - 1, -1, -1):
                 if len(rows) >= limit:
                     break
                 rows += connection.execute(
@@ -128,33 +109,17 @@ class EventPart:
                     (
                         thing.batch_key,
                         level,
-                        thing.first - _LEVELS[level] + 1,
+                        thing.first - LEVELS[level] + 1,
                         thing.end - 1,
                         thing.first,
                         latest,
                         limit - len(rows),
                     ),
                 ).fetchall()
-            found = [_touch(row) for row in rows]
+            found = [read_touch(row) for row in rows]
             return sorted(found, key=lambda t: (t.digest.event_time, t.digest.event_id))
 
         return await self._reader.read(lambda c: [one(c, thing) for thing in things])
-
-    async def unit_records(self, units: Sequence[tuple[int, int]]) -> list[UnitRecord]:
-        wanted = json.dumps(units)
-
-        def work(connection: sqlite3.Connection) -> tuple[str, str]:
-            touches = connection.execute(_UNITS, (wanted, _SIZES)).fetchone()[0]
-            claims = connection.execute(_CLAIMS, (wanted,)).fetchone()[0]
-            return touches, claims
-
-        touches_json, claims_json = await self._reader.read(work)
-        touches: list[list[Touch]] = [[] for _ in units]
-        for place, *row in json.loads(touches_json):
-            row[5], row[6] = bytes.fromhex(row[5]), bytes.fromhex(row[6])
-            touches[place].append(_touch(row))
-        claims = dict(json.loads(claims_json))
-        return [UnitRecord(tuple(found), claims.get(i)) for i, found in enumerate(touches)]
 
     async def places(self, batch_key: int, limit: int) -> list[PlaceSummary]:
         sql = (
@@ -224,7 +189,7 @@ def _touch_row(touch: Touch) -> tuple[Any, ...]:
     d = touch.digest
     parent = touch.parent
     width = touch.end - touch.first
-    level = next(level for level, size in enumerate(_LEVELS) if width <= size)
+    level = next(level for level, size in enumerate(LEVELS) if width <= size)
     return (
         level, touch.batch_key, touch.first, touch.end, touch.role.value, int(touch.is_class),
         d.event_id, d.declaration, d.event_time, d.record_time, d.type, d.action, d.step,
@@ -234,7 +199,8 @@ def _touch_row(touch: Touch) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _touch(row: Sequence[Any]) -> Touch:
+def read_touch(row: Sequence[Any]) -> Touch:
+    """The touch in a row of TOUCH_COLUMNS."""
     return Touch(
         row[0], row[1], row[2], TouchRole(row[3]), bool(row[4]),
         EventDigest(*row[5:18]),

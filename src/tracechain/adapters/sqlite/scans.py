@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+from tracechain.adapters.sqlite.events import LEVELS, TOUCH_COLUMNS, read_touch
 from tracechain.adapters.sqlite.session import Session
+from tracechain.app.ports import ScanAnswer
 from tracechain.domain.claim import Claim, ClaimAttempt, Tries, judge
 from tracechain.domain.scan import (
     Scan,
@@ -22,6 +25,7 @@ from tracechain.domain.scan import (
     Suspicion,
     fold_scan,
 )
+from tracechain.domain.touch import Touch
 
 _COLUMNS = (
     "batch_key",
@@ -54,6 +58,27 @@ INSERT INTO scan (batch_key, unit, time, scan_id, device, region)
 SELECT {", ".join(f"json_extract(value, '$[{i}]')" for i in range(6))} FROM json_each(?)
 WHERE true ON CONFLICT DO NOTHING
 """
+_JSON_TOUCH = ", ".join(
+    f"hex(t.{name})" if name in ("event_id", "declaration") else f"t.{name}"
+    for name in TOUCH_COLUMNS
+)
+# For each unit one text of all the touches that cover it, whatever the size of their runs: units
+# of one pallet have the same text, which is read once.
+_TOUCHES = f"""
+SELECT json_group_array(json_array(place, touches)) FROM (
+    SELECT q.key AS place, json_group_array(json_array({_JSON_TOUCH})) AS touches
+    FROM json_each(?) AS q CROSS JOIN json_each(?) AS size CROSS JOIN touch AS t
+    ON t.batch_key = json_extract(q.value, '$[0]') AND t.level = size.key
+    AND t.first BETWEEN json_extract(q.value, '$[1]') - size.value + 1
+        AND json_extract(q.value, '$[1]')
+    WHERE t.beyond > json_extract(q.value, '$[1]')
+    GROUP BY q.key)
+"""
+_CLAIMS = """
+SELECT json_group_array(json_array(q.key, c.time)) FROM json_each(?) AS q CROSS JOIN claim AS c
+ON c.batch_key = json_extract(q.value, '$[0]') AND c.unit = json_extract(q.value, '$[1]')
+"""
+_SIZES = json.dumps(LEVELS)
 
 
 class ScanPart:
@@ -62,12 +87,14 @@ class ScanPart:
     _writer: Session
     _rules: ScanRules
 
-    async def record_scans(self, scans: Sequence[Scan]) -> list[ScanHistory]:
+    async def record_scans(self, scans: Sequence[Scan]) -> list[ScanAnswer]:
         units = list(dict.fromkeys((scan.batch_key, scan.unit) for scan in scans))
         wanted = json.dumps(units)
 
-        def work(connection: sqlite3.Connection) -> list[ScanHistory]:
+        def work(connection: sqlite3.Connection) -> tuple[list[ScanHistory], str, str]:
             found = json.loads(connection.execute(_READ, (wanted,)).fetchone()[0])
+            touches: str = connection.execute(_TOUCHES, (wanted, _SIZES)).fetchone()[0]
+            claims: str = connection.execute(_CLAIMS, (wanted,)).fetchone()[0]
             summaries = {(row[0], row[1]): _summary(row) for row in found}
             histories: list[ScanHistory] = []
             rows: list[tuple[Any, ...]] = []
@@ -88,9 +115,17 @@ class ScanPart:
                 lines = [_line(key, summary) for key, summary in changed.items()]
                 connection.execute(_WRITE_SUMMARIES, (json.dumps(lines, ensure_ascii=False),))
                 connection.execute(_WRITE_SCANS, (json.dumps(rows, ensure_ascii=False),))
-            return histories
+            return histories, touches, claims
 
-        return await self._writer.write(work)
+        histories, touches, claims = await self._writer.write(work)
+        touches_of = {units[place]: _read_touches(text) for place, text in json.loads(touches)}
+        claimed = {units[place]: time for place, time in json.loads(claims)}
+        return [
+            ScanAnswer(history, touches_of.get(key, ()), claimed.get(key))
+            for history, key in zip(
+                histories, ((scan.batch_key, scan.unit) for scan in scans), strict=True
+            )
+        ]
 
     async def claim(self, attempt: ClaimAttempt) -> Claim:
         unit = (attempt.batch_key, attempt.unit)
@@ -120,6 +155,15 @@ class ScanPart:
             return answer
 
         return await self._writer.write(work)
+
+
+@lru_cache(maxsize=1024)
+def _read_touches(text: str) -> tuple[Touch, ...]:
+    found = []
+    for row in json.loads(text):
+        row[5], row[6] = bytes.fromhex(row[5]), bytes.fromhex(row[6])
+        found.append(read_touch(row))
+    return tuple(found)
 
 
 def _number(mark: bytes) -> int:
