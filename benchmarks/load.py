@@ -136,9 +136,7 @@ class _Connection(asyncio.Protocol):
             at += 9 + size
             if kind == _DATA:
                 self._streams[stream].body += payload
-            elif kind == _HEADERS and flags & _END_STREAM:
-                self._finish(stream)
-            elif kind == _RST:
+            elif (kind == _HEADERS and flags & _END_STREAM) or kind == _RST:
                 self._finish(stream)
             elif kind == _WINDOW and stream == 0:
                 self._window += int.from_bytes(payload, "big")

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from tracechain.app.ports import Clock, Directory, KeyVault
 from tracechain.app.visibility import Visibility
 from tracechain.domain.code import Algorithm, CodeKey, Profile, ScannedCode, VerifyingKey
-from tracechain.domain.errors import FailedPrecondition, InvalidArgument, NotFound
+from tracechain.domain.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+)
 from tracechain.domain.keys import MAX_KEY_ID, IssuerKey, code_key, generate
 from tracechain.domain.party import PartyKind, Principal, Role
 from tracechain.domain.text import bounded
@@ -113,7 +118,8 @@ class Keyring:
         """Makes a key for an issuer; the same request id gives the same key.
 
         Raises NotFound for a party that the caller may not see, InvalidArgument for one that is
-        no issuer, FailedPrecondition KEY_IDS_EXHAUSTED.
+        no issuer, FailedPrecondition KEY_IDS_EXHAUSTED, AlreadyExists REQUEST_ID_USED where the
+        request id made a key of another algorithm.
         """
         party = await self._visibility.party(principal, gln)
         if principal.role is Role.ISSUER and principal.party_gln != gln:
@@ -123,7 +129,7 @@ class Keyring:
         request_id = bounded(request_id, "request_id", 64, required=True)
         for known in self._records.values():
             if (known.issuer_gln, known.request_id) == (gln, request_id):
-                return known
+                return _asked_for(known, algorithm)
         key_id = await self._directory.reserve_key_id()
         if key_id > MAX_KEY_ID:
             raise FailedPrecondition("KEY_IDS_EXHAUSTED", "all 65535 key ids have been given out")
@@ -140,7 +146,7 @@ class Keyring:
             )
         )
         self._take(record)
-        return record
+        return _asked_for(record, algorithm)
 
     async def revoke(
         self, principal: Principal, gln: str, key_id: int, time: int | None, reason: str
@@ -171,3 +177,11 @@ class Keyring:
         await self._visibility.party(principal, gln)
         if principal.role is Role.ISSUER and principal.party_gln != gln:
             raise NotFound("PARTY_NOT_FOUND", f"there is no party {gln}")
+
+
+def _asked_for(record: IssuerKey, algorithm: Algorithm) -> IssuerKey:
+    if record.algorithm is not algorithm:
+        raise AlreadyExists(
+            "REQUEST_ID_USED", f"this request id made a key of algorithm {record.algorithm}"
+        )
+    return record

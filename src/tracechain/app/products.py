@@ -102,8 +102,9 @@ class Products:
         reason: str,
         request_id: str,
     ) -> Batch:
-        """Raises what a batch may issue. Raises NotFound, InvalidArgument, and
-        FailedPrecondition QUANTITY_NOT_RAISED where the batch may issue as much already."""
+        """Raises what a batch may issue. Raises NotFound, InvalidArgument, AlreadyExists
+        REQUEST_ID_USED where the id stands for another raise, and FailedPrecondition
+        QUANTITY_NOT_RAISED where the batch may issue as much already."""
         check_quantity(quantity, "authorized_quantity")
         reason = bounded(reason, "reason", 500, required=True)
         request_id = bounded(request_id, "request_id", 64, required=True)
@@ -111,6 +112,8 @@ class Products:
         raised, accepted = await self._batches.raise_quantity(
             batch.batch_number, quantity, request_id, principal.party_gln, reason, self._clock()
         )
+        if not accepted and quantity > raised.authorized_quantity:
+            raise AlreadyExists("REQUEST_ID_USED", "this request id raised the batch otherwise")
         if not accepted:
             raise FailedPrecondition(
                 "QUANTITY_NOT_RAISED",

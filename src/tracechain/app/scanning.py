@@ -10,6 +10,7 @@ import datetime
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from tracechain.app.facts import FactSource, UnitFactSource
@@ -188,4 +189,9 @@ def _check(request: ScanRequest) -> None:
     if len(request.request_id) > 64:
         raise InvalidArgument.of("request_id", "TEXT_TOO_LONG", "at most 64 characters are taken")
     if request.region:
-        Region.parse(request.region, "context.region")
+        _check_region(request.region)
+
+
+@lru_cache(maxsize=8192)
+def _check_region(text: str) -> None:
+    Region.parse(text, "context.region")

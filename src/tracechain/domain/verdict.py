@@ -194,15 +194,17 @@ def decide(facts: Facts) -> Verdict:
     if expires and facts.day > expires:
         reasons.append(VerdictReason.EXPIRED)
     history = _history(facts)
-    if facts.history.suspicion & Suspicion.IMPOSSIBLE_TRAVEL:
-        reasons.append(VerdictReason.IMPOSSIBLE_TRAVEL)
-    if facts.history.suspicion & Suspicion.MANY_DEVICES:
-        reasons.append(VerdictReason.MANY_DEVICES)
+    if facts.history.suspicion:
+        if facts.history.suspicion & Suspicion.IMPOSSIBLE_TRAVEL:
+            reasons.append(VerdictReason.IMPOSSIBLE_TRAVEL)
+        if facts.history.suspicion & Suspicion.MANY_DEVICES:
+            reasons.append(VerdictReason.MANY_DEVICES)
 
     outcome = Outcome.CAUTION if reasons else Outcome.GENUINE
     if state is UnitState.DESTROYED:
         outcome = Outcome.COUNTERFEIT
-    reasons.sort(key=_WEIGHT.__getitem__)
+    if len(reasons) > 1:
+        reasons = sorted(set(reasons), key=_WEIGHT.__getitem__)
     if facts.unit.claim_time is not None:
         reasons.append(VerdictReason.CLAIMED)
     before = facts.history.before
@@ -212,7 +214,7 @@ def decide(facts: Facts) -> Verdict:
         Issuance.ISSUED,
         state,
         history,
-        tuple(dict.fromkeys(reasons)),
+        tuple(reasons),
         facts.code.gtin,
         facts.code.serial,
         facts.batch,

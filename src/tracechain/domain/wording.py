@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracechain.domain.text import LocalizedText
-from tracechain.domain.verdict import Verdict, VerdictReason
+from tracechain.domain.verdict import VerdictReason
 
 _R = VerdictReason
 _WORDS: dict[VerdictReason, LocalizedText] = {
@@ -109,6 +109,6 @@ _WORDS: dict[VerdictReason, LocalizedText] = {
 }
 
 
-def message(verdict: Verdict) -> LocalizedText:
-    """The words for the verdict's first reason."""
-    return _WORDS[verdict.reasons[0]]
+def words(reason: VerdictReason) -> LocalizedText:
+    """The words for a reason; a verdict speaks with those of its first."""
+    return _WORDS[reason]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
 
 import grpc
@@ -94,7 +94,7 @@ class _Guard:
         self,
         authenticator: Authenticator,
         roles: frozenset[Role] | None,
-        required: Callable[[Any], Iterable[Violation]] | None,
+        required: Callable[[Any], Sequence[Violation]] | None,
         name: str,
     ) -> None:
         self._authenticator = authenticator
@@ -157,10 +157,8 @@ class _Guard:
             yield request
 
     def _check(self, request: Message) -> None:
-        if self._required is not None:
-            violations = list(self._required(request))
-            if violations:
-                raise InvalidArgument(violations)
+        if self._required is not None and (violations := self._required(request)):
+            raise InvalidArgument(violations)
 
     async def _principal(self, context: _Context) -> Principal:
         api_key = ""
@@ -198,12 +196,12 @@ def _role(number: int) -> Role:
 
 def _required(
     message: Descriptor, seen: tuple[str, ...] = ()
-) -> Callable[[Any], Iterable[Violation]] | None:
+) -> Callable[[Any], Sequence[Violation]] | None:
     """A check that every field marked `required` is there, also in messages within messages."""
     if message.full_name in seen:
         return None
     own: list[tuple[str, bool]] = []
-    inner: list[tuple[str, bool, Callable[[Any], Iterable[Violation]]]] = []
+    inner: list[tuple[str, bool, Callable[[Any], Sequence[Violation]]]] = []
     for field in message.fields:
         single_message = field.message_type is not None and not field.is_repeated
         if field.GetOptions().Extensions[annotations_pb2.required]:
@@ -215,19 +213,21 @@ def _required(
     if not own and not inner:
         return None
 
-    def missing(value: Any) -> Iterable[Violation]:
+    def missing(value: Any) -> Sequence[Violation]:
+        found: list[Violation] = []
         for name, is_message in own:
             if not (value.HasField(name) if is_message else getattr(value, name)):
-                yield Violation(name, "MISSING_FIELD", "is required")
+                found.append(Violation(name, "MISSING_FIELD", "is required"))
         for name, repeated, check in inner:
             if repeated:
                 for i, item in enumerate(getattr(value, name)):
-                    yield from _below(f"{name}[{i}]", check(item))
+                    found += _below(f"{name}[{i}]", check(item))
             elif value.HasField(name):
-                yield from _below(name, check(getattr(value, name)))
+                found += _below(name, check(getattr(value, name)))
+        return found
 
     return missing
 
 
-def _below(prefix: str, violations: Iterable[Violation]) -> Sequence[Violation]:
+def _below(prefix: str, violations: Sequence[Violation]) -> Sequence[Violation]:
     return [Violation(f"{prefix}.{v.field}", v.reason, v.description) for v in violations]

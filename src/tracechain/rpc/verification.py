@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from tracechain.app.claiming import Claiming
 from tracechain.app.keyring import Keyring
 from tracechain.app.ports import Clock
 from tracechain.app.scanning import Scanning, ScanRequest
+from tracechain.domain.custody import UnitState
 from tracechain.domain.errors import InvalidArgument, TracechainError
-from tracechain.domain.verdict import BatchFacts, History, Verdict
-from tracechain.domain.wording import message
+from tracechain.domain.verdict import (
+    BatchFacts,
+    History,
+    Issuance,
+    Outcome,
+    Verdict,
+    VerdictReason,
+)
+from tracechain.domain.wording import words
 from tracechain.rpc import convert, paging
+from tracechain.v1 import party_pb2
 from tracechain.v1 import verification_pb2 as pb
 
 MAX_BATCH = 1000
@@ -118,15 +128,17 @@ class VerificationServicer:
         answer = pb.Verdict()
         if verdict.batch is not None:
             answer.CopyFrom(self._templates.of(verdict.batch))
-        answer.outcome = convert.number(pb.Outcome, verdict.outcome)  # type: ignore[assignment]
-        answer.issuance = convert.number(pb.Issuance, verdict.issuance)  # type: ignore[assignment]
-        answer.state = convert.number(pb.UnitState, verdict.state)  # type: ignore[assignment]
+        answer.outcome = _OUTCOME[verdict.outcome]
+        answer.issuance = _ISSUANCE[verdict.issuance]
+        if verdict.state is not None:
+            answer.state = _STATE[verdict.state]
         answer.history = _HISTORY[verdict.history]
-        answer.reasons.extend(convert.number(pb.VerdictReason, r) for r in verdict.reasons)  # type: ignore[misc]
-        words = message(verdict)
-        answer.message.zh, answer.message.en = words.zh, words.en
-        answer.gtin, answer.serial = verdict.gtin, verdict.serial
-        answer.previous_scans = verdict.previous_scans
+        answer.reasons.extend([_REASON[reason] for reason in verdict.reasons])
+        answer.message.CopyFrom(_MESSAGE[verdict.reasons[0]])
+        answer.gtin = verdict.gtin
+        answer.serial = verdict.serial
+        if verdict.previous_scans:
+            answer.previous_scans = verdict.previous_scans
         if verdict.first_scan_time is not None:
             answer.first_scan_time.FromMicroseconds(verdict.first_scan_time)
         if verdict.claim_time is not None:
@@ -137,6 +149,12 @@ class VerificationServicer:
         return answer
 
 
+# The hot path looks numbers up in plain dicts, made once.
+_OUTCOME: dict[Outcome, Any] = {v: convert.number(pb.Outcome, v) for v in Outcome}
+_ISSUANCE: dict[Issuance, Any] = {v: convert.number(pb.Issuance, v) for v in Issuance}
+_STATE: dict[UnitState, Any] = {v: convert.number(pb.UnitState, v) for v in UnitState}
+_REASON: dict[VerdictReason, Any] = {v: convert.number(pb.VerdictReason, v) for v in VerdictReason}
+_MESSAGE = {v: convert.text(words(v)) or party_pb2.LocalizedText() for v in VerdictReason}
 _HISTORY = {
     value: pb.History.Value(
         "HISTORY_UNSPECIFIED" if value is History.NONE else f"HISTORY_{value.upper()}"

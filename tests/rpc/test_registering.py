@@ -1,0 +1,320 @@
+"""Parties, credentials, products and batches: registering twice, listing, refusing."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from tests.support.service import Caller, World, gln_of, gtin_of, make_key, refused, uscc_of
+from tracechain.domain.party import Role
+from tracechain.v1 import admin_pb2, annotations_pb2, issuance_pb2, party_pb2
+
+
+def party(number: int, **fields: object) -> party_pb2.Party:
+    given = {
+        "gln": gln_of(number),
+        "uscc": uscc_of(number),
+        "region": "210102",
+        "kind": party_pb2.PARTY_KIND_CARRIER,
+        "display_name": party_pb2.LocalizedText(zh="运输公司", en="Carrier"),
+    }
+    return party_pb2.Party(**{**given, **fields})  # type: ignore[arg-type]
+
+
+def batch(**fields: object) -> issuance_pb2.Batch:
+    given = {"lot": "A1", "production_date": "2026-01-05", "authorized_quantity": 10}
+    return issuance_pb2.Batch(**{**given, **fields})  # type: ignore[arg-type]
+
+
+async def test_a_party_is_registered_once_and_found(world: World) -> None:
+    request = admin_pb2.CreatePartyRequest(party=party(1001), request_id="a")
+    made = await world.operator.admin.CreateParty(request)
+    again = await world.operator.admin.CreateParty(request)
+    got = await world.operator.admin.GetParty(admin_pb2.GetPartyRequest(name=made.name))
+    assert made == again == got
+    assert made.name == f"parties/{gln_of(1001)}"
+    assert made.create_time.seconds > 0
+    other = party(1001, region="210103")
+    error = await refused(
+        world.operator.admin.CreateParty(admin_pb2.CreatePartyRequest(party=other))
+    )
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "PARTY_EXISTS")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "reason"),
+    [
+        ({"gln": "6901234000017"}, "party.gln", "INVALID_GLN_CHECK_DIGIT"),
+        ({"gln": "69"}, "party.gln", "INVALID_GLN"),
+        ({"uscc": "X"}, "party.uscc", "INVALID_USCC"),
+        ({"uscc": uscc_of(7)[:-1] + "3"}, "party.uscc", "INVALID_USCC_CHECK_CHARACTER"),
+        ({"region": "990000"}, "party.region", "INVALID_REGION"),
+        ({"region": "210001"}, "party.region", "INVALID_REGION"),
+        ({"kind": 99}, "party.kind", "INVALID_ENUM_VALUE"),
+        ({"kind": 0}, "party.kind", "MISSING_FIELD"),
+        ({"display_name": None}, "party.display_name", "MISSING_FIELD"),
+        (
+            {"display_name": party_pb2.LocalizedText(en="only English")},
+            "party.display_name.zh",
+            "MISSING_FIELD",
+        ),
+        (
+            {"display_name": party_pb2.LocalizedText(zh="长" * 201)},
+            "party.display_name.zh",
+            "TEXT_TOO_LONG",
+        ),
+        (
+            {"display_name": party_pb2.LocalizedText(zh="铃\x07")},
+            "party.display_name.zh",
+            "INVALID_TEXT",
+        ),
+    ],
+)
+async def test_a_wrong_party_names_its_field(
+    world: World, wrong: dict[str, object], field: str, reason: str
+) -> None:
+    request = admin_pb2.CreatePartyRequest(party=party(1002, **wrong))
+    error = await refused(world.operator.admin.CreateParty(request))
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.violations[0] == (field, reason)
+    assert (error.reason, error.domain) == (reason, "tracechain")
+
+
+async def test_all_missing_fields_are_named_at_once(world: World) -> None:
+    error = await refused(
+        world.operator.admin.CreateParty(admin_pb2.CreatePartyRequest(party=party_pb2.Party()))
+    )
+    assert {field for field, _ in error.violations} == {
+        "party.gln", "party.uscc", "party.region", "party.kind", "party.display_name",
+    }  # fmt: skip
+
+
+async def test_parties_are_listed_in_pages(world: World) -> None:
+    glns = {gln_of(number) for number in range(1010, 1017)}
+    for number in range(1010, 1017):
+        await world.operator.admin.CreateParty(admin_pb2.CreatePartyRequest(party=party(number)))
+    found: list[str] = []
+    token = ""
+    while True:
+        page = await world.operator.admin.ListParties(
+            admin_pb2.ListPartiesRequest(page_size=3, page_token=token)
+        )
+        assert len(page.parties) <= 3
+        found += [item.gln for item in page.parties]
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == sorted(set(found))
+    assert glns <= set(found)
+
+
+async def test_a_page_token_is_good_for_its_own_list_only(world: World) -> None:
+    page = await world.operator.admin.ListParties(admin_pb2.ListPartiesRequest(page_size=1))
+    error = await refused(
+        world.operator.issuance.ListProducts(
+            issuance_pb2.ListProductsRequest(page_token=page.next_page_token)
+        )
+    )
+    assert error.violations == (("page_token", "INVALID_PAGE_TOKEN"),)
+    error = await refused(
+        world.operator.admin.ListParties(admin_pb2.ListPartiesRequest(page_size=-1))
+    )
+    assert error.violations == (("page_size", "INVALID_PAGE_SIZE"),)
+
+
+async def test_an_api_key_is_shown_once_works_and_is_revoked(world: World) -> None:
+    gln = world.distributor.gln
+    key = await make_key(world.operator, gln, Role.HANDLER, label="line 3")
+    caller = Caller(world.channel, gln, Role.HANDLER, key)
+    own = admin_pb2.GetPartyRequest(name=f"parties/{gln}")
+    assert (await caller.admin.GetParty(own)).gln == gln
+
+    listed = await world.operator.admin.ListCredentials(
+        admin_pb2.ListCredentialsRequest(parent=f"parties/{gln}")
+    )
+    (credential,) = [c for c in listed.credentials if c.label == "line 3"]
+    assert credential.role == annotations_pb2.ROLE_HANDLER
+    assert key.encode() not in listed.SerializeToString()
+    assert key.rpartition("_")[2].encode() not in listed.SerializeToString()
+
+    again = admin_pb2.CreateCredentialRequest(
+        parent=f"parties/{gln}",
+        credential=party_pb2.Credential(role=annotations_pb2.ROLE_HANDLER, label="line 3"),
+        request_id="handler-line 3",
+    )
+    error = await refused(world.operator.admin.CreateCredential(again))
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_USED")
+
+    revoke = admin_pb2.RevokeCredentialRequest(name=credential.name)
+    revoked = await world.operator.admin.RevokeCredential(revoke)
+    assert revoked.revoke_time.seconds > 0
+    assert await world.operator.admin.RevokeCredential(revoke) == revoked
+    error = await refused(caller.admin.GetParty(own))
+    assert (error.code, error.reason) == (
+        grpc.StatusCode.UNAUTHENTICATED,
+        "INVALID_CREDENTIAL",
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "region", "reason"),
+    [
+        (annotations_pb2.ROLE_OPERATOR, "", "INVALID_ROLE"),
+        (annotations_pb2.ROLE_INSPECTOR, "210000", "INVALID_ROLE"),
+        (annotations_pb2.ROLE_HANDLER, "210000", "INVALID_REGION"),
+        (0, "", "INVALID_ENUM_VALUE"),
+        (77, "", "INVALID_ENUM_VALUE"),
+    ],
+)
+async def test_a_party_gets_no_role_that_its_kind_cannot_have(
+    world: World, role: int, region: str, reason: str
+) -> None:
+    request = admin_pb2.CreateCredentialRequest(
+        parent=f"parties/{world.shop.gln}",
+        credential=party_pb2.Credential(role=role, region=region),  # type: ignore[arg-type]
+        request_id=f"bad {role}",
+    )
+    error = await refused(world.operator.admin.CreateCredential(request))
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+
+
+async def test_an_inspector_needs_a_region(world: World) -> None:
+    request = admin_pb2.CreateCredentialRequest(
+        parent=f"parties/{world.liaoning.gln}",
+        credential=party_pb2.Credential(role=annotations_pb2.ROLE_INSPECTOR),
+        request_id="no region",
+    )
+    error = await refused(world.operator.admin.CreateCredential(request))
+    assert error.violations == (("credential.region", "INVALID_REGION"),)
+
+
+async def test_only_issuers_have_signing_keys(world: World) -> None:
+    request = admin_pb2.CreateIssuerKeyRequest(parent=f"parties/{world.shop.gln}", request_id="key")
+    error = await refused(world.operator.admin.CreateIssuerKey(request))
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "NOT_AN_ISSUER")
+
+
+async def test_a_key_is_made_once_for_a_request_id(world: World) -> None:
+    parent = f"parties/{world.other.gln}"
+    request = admin_pb2.CreateIssuerKeyRequest(
+        parent=parent, request_id="same", algorithm=party_pb2.ALGORITHM_ED25519
+    )
+    first = await world.other.admin.CreateIssuerKey(request)
+    assert await world.other.admin.CreateIssuerKey(request) == first
+    assert first.algorithm == party_pb2.ALGORITHM_ED25519
+    request.algorithm = party_pb2.ALGORITHM_ES256
+    error = await refused(world.other.admin.CreateIssuerKey(request))
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_USED")
+    listed = await world.other.admin.ListIssuerKeys(admin_pb2.ListIssuerKeysRequest(parent=parent))
+    assert [key.key_id for key in listed.keys] == sorted(key.key_id for key in listed.keys)
+    assert first in listed.keys
+
+
+async def test_a_product_is_registered_once(world: World) -> None:
+    product = issuance_pb2.Product(
+        gtin=gtin_of(90001)[1:],
+        display_name=party_pb2.LocalizedText(zh="老龙口", en="Laolongkou"),
+        licenses=[issuance_pb2.License(kind="food-production", number="SC10121010200018")],
+        standards=["GB/T 10781.1-2021"],
+    )
+    request = issuance_pb2.CreateProductRequest(product=product)
+    made = await world.issuer.issuance.CreateProduct(request)
+    assert made.gtin == gtin_of(90001)
+    assert made.issuer_gln == world.issuer.gln
+    assert await world.issuer.issuance.CreateProduct(request) == made
+    got = await world.issuer.issuance.GetProduct(issuance_pb2.GetProductRequest(name=made.name))
+    assert got == made
+    for caller in (world.issuer, world.other):
+        request.product.standards[:] = ["GB/T 1"]
+        error = await refused(caller.issuance.CreateProduct(request))
+        assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "PRODUCT_EXISTS")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "reason"),
+    [
+        ({"lot": "has blank"}, "batch.lot", "INVALID_LOT"),
+        ({"lot": "x" * 21}, "batch.lot", "INVALID_LOT"),
+        ({"production_date": "2026-1-5"}, "batch.production_date", "INVALID_DATE"),
+        ({"production_date": "2026-02-30"}, "batch.production_date", "INVALID_DATE"),
+        ({"expiration_date": "2026-01-04"}, "batch.expiration_date", "INVALID_DATE"),
+        ({"plant_gln": "123"}, "batch.plant_gln", "INVALID_GLN"),
+        ({"authorized_quantity": -1}, "batch.authorized_quantity", "INVALID_QUANTITY"),
+        ({"authorized_quantity": 2**32}, "batch.authorized_quantity", "INVALID_QUANTITY"),
+        ({"authorized_quantity": 0}, "batch.authorized_quantity", "MISSING_FIELD"),
+    ],
+)
+async def test_a_wrong_batch_names_its_field(
+    world: World, wrong: dict[str, object], field: str, reason: str
+) -> None:
+    lot = await world.lot()
+    request = issuance_pb2.CreateBatchRequest(parent=f"products/{lot.gtin}", batch=batch(**wrong))
+    error = await refused(world.issuer.issuance.CreateBatch(request))
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.violations[0] == (field, reason)
+
+
+async def test_a_batch_is_registered_once_and_its_lot_may_hold_any_character(world: World) -> None:
+    lot = await world.lot()
+    strange = 'A/b%2F"&+_?'
+    request = issuance_pb2.CreateBatchRequest(
+        parent=f"products/{lot.gtin}", batch=batch(lot=strange)
+    )
+    made = await world.issuer.issuance.CreateBatch(request)
+    assert made.lot == strange
+    assert await world.issuer.issuance.CreateBatch(request) == made
+    got = await world.issuer.issuance.GetBatch(issuance_pb2.GetBatchRequest(name=made.name))
+    assert got == made
+    request.batch.production_date = "2026-01-06"
+    error = await refused(world.issuer.issuance.CreateBatch(request))
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "BATCH_EXISTS")
+
+
+async def test_batches_are_listed_in_pages_in_the_order_of_registration(world: World) -> None:
+    lot = await world.lot()
+    names = [lot.lot] + [(await world.lot(gtin=lot.gtin, lot=f"Z{9 - i}")).lot for i in range(5)]
+    found: list[str] = []
+    request = issuance_pb2.ListBatchesRequest(parent=f"products/{lot.gtin}", page_size=2)
+    while True:
+        page = await world.issuer.issuance.ListBatches(request)
+        found += [item.lot for item in page.batches]
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            break
+    assert found == names
+
+
+async def test_products_are_listed_by_those_who_see_them(world: World) -> None:
+    mine, theirs = await world.lot(world.issuer), await world.lot(world.other)
+
+    async def listed(caller: Caller) -> set[str]:
+        found: set[str] = set()
+        request = issuance_pb2.ListProductsRequest(page_size=2)
+        while True:
+            page = await caller.issuance.ListProducts(request)
+            found |= {item.gtin for item in page.products}
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return found
+
+    sees = {
+        name: (mine.gtin in found, theirs.gtin in found)
+        for name in ("issuer", "other", "liaoning", "jilin", "operator")
+        for found in [await listed(getattr(world, name))]
+    }
+    assert sees == {
+        "issuer": (True, False),
+        "other": (False, True),
+        "liaoning": (True, False),
+        "jilin": (False, True),
+        "operator": (True, True),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["", "products", "products/1/x/2", "products/06901234000016/batches/", "//", "a/b/c/d"]
+)
+async def test_a_name_that_is_none_is_refused(world: World, name: str) -> None:
+    error = await refused(world.issuer.issuance.GetBatch(issuance_pb2.GetBatchRequest(name=name)))
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.violations[0][0] == "name"
