@@ -50,18 +50,10 @@ from tracechain.rpc.capture import EventServicer
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
 from tracechain.rpc.provenance import ProvenanceServicer
-from tracechain.rpc.server import RpcServer, Service
+from tracechain.rpc.server import RpcServer, Servicer
 from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
-from tracechain.v1 import (
-    admin_pb2,
-    capture_pb2,
-    issuance_pb2,
-    provenance_pb2,
-    supervision_pb2,
-    verification_pb2,
-)
 
 _LOG = structlog.get_logger(__name__)
 
@@ -90,7 +82,7 @@ class App:
     credentials: Credentials
     parties: Parties
     scanning: Scanning
-    services: list[Service]
+    servicers: list[Servicer]
     gate: Gate
     _scans: GroupedScans
     _events: GroupedEvents
@@ -183,21 +175,17 @@ async def build(settings: Settings) -> App:
     tracing = Tracing(store, store, store, resolver, stories, visibility)
     assessing = Assessing(store, store, tracing, stories, visibility)
 
-    services = [
-        Service(admin_pb2, "AdminService", AdminServicer(parties, credentials, keyring)),
-        Service(issuance_pb2, "IssuanceService", IssuanceServicer(products, issuing)),
-        Service(
-            verification_pb2,
-            "VerificationService",
-            VerificationServicer(scanning, claiming, keyring, clock),
-        ),
-        Service(capture_pb2, "EventService", EventServicer(capturing, reading)),
-        Service(provenance_pb2, "ProvenanceService", ProvenanceServicer(tracing, assessing)),
-        Service(supervision_pb2, "SupervisionService", SupervisionServicer(recalling)),
+    servicers: list[Servicer] = [
+        AdminServicer(parties, credentials, keyring),
+        IssuanceServicer(products, issuing),
+        VerificationServicer(scanning, claiming, keyring, clock),
+        EventServicer(capturing, reading),
+        ProvenanceServicer(tracing, assessing),
+        SupervisionServicer(recalling),
     ]
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
     return App(
-        settings, store, keyring, credentials, parties, scanning, services, Gate(credentials),
+        settings, store, keyring, credentials, parties, scanning, servicers, Gate(credentials),
         scans, events, changes, executor, poll,
     )  # fmt: skip
 
@@ -212,19 +200,26 @@ async def _poll_keys(keyring: Keyring, interval: float) -> None:
             _LOG.warning("key_poll_failed", reason=error.reason)
 
 
-async def serve(app: App, before_start: grpc.GenericRpcHandler | None = None) -> RpcServer:
+async def serve(
+    app: App,
+    before_start: grpc.GenericRpcHandler | None = None,
+    *,
+    shared_port: bool = False,
+) -> RpcServer:
     """Opens the port of one process and serves. Raises Unavailable where it is taken.
 
     `before_start` is a further handler: a benchmark measures beside the service's own methods.
+    With `shared_port` other processes may listen on the same port.
     """
     s = app.settings
     server = RpcServer(
         app.gate,
-        app.services,
+        app.servicers,
         s.listen,
         max_message_bytes=s.max_message_bytes,
         max_concurrent_rpcs=s.max_concurrent_rpcs,
         allow_plaintext=s.allow_plaintext,
+        shared_port=shared_port,
     )
     if before_start is not None:
         server.add(before_start)

@@ -1,4 +1,4 @@
-"""Capture: an answer for each event, the same story in any order, and what does not fit is marked."""
+"""Capture: an answer for each event, one story in any order, and what does not fit is marked."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ REFUSALS: list[tuple[event_pb2.Event, str, str]] = [
     (
         changed(epc_list=["https://id.gs1.org/01/04012345678902/21/W"]),
         "epc_list[0]",
-        "INVALID_EPC",
+        "INVALID_GTIN_CHECK_DIGIT",
     ),
     (
         changed(quantity_list=[event_pb2.QuantityElement(epc_class=UNIT, quantity=-1)]),
@@ -250,7 +250,7 @@ async def _read_all(call: Any) -> list[Any]:
             "urn:epc:id:sgtin:4012345.012345.99%2F1",
             "https://shop.example/some/path/01/04012345123456/21/99%2F1",
         ),
-        ("urn:epc:id:sscc:4012345.0000000001", "https://id.gs1.org/00/040123450000000012"),
+        ("urn:epc:id:sscc:4012345.0000000001", "https://id.gs1.org/00/040123450000000016"),
     ],
 )
 async def test_urn_and_digital_link_are_the_same_thing(world: World, urn: str, link: str) -> None:

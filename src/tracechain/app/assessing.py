@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracechain.app.ports import BatchStore, EventStore, PlaceSummary
-from tracechain.app.stories import MAX_TOUCHES, Stories
+from tracechain.app.stories import MAX_TOUCHES, Stories, stretches
 from tracechain.app.tracing import Lineage, Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.batch_key import is_registered
 from tracechain.domain.conflict import Conflict
+from tracechain.domain.custody import UnitState
 from tracechain.domain.errors import NotFound
 from tracechain.domain.party import Party, Principal
 from tracechain.domain.product import Batch
-from tracechain.domain.touch import Thing, TouchRole
+from tracechain.domain.touch import Thing
 
 MAX_PLACES = 1000
 MAX_CONTAINERS = 1000
-# How many stretches of a batch with a story of their own are followed.
-_MAX_STRETCHES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +109,8 @@ class Assessing:
     ) -> tuple[_Now, list[PlaceSummary], set[Conflict], bool]:
         """Where the stretches of the batch are now, through the containers that they are in."""
         (touches,) = await self._events.touches([thing], MAX_TOUCHES)
-        starts = {thing.first}
-        for touch in touches:
-            if touch.role is not TouchRole.PARENT:
-                starts.update(n for n in (touch.first, touch.end) if thing.first <= n < thing.end)
-        if batch is not None:
-            starts = {n for n in starts if n < max(1, batch.issued_quantity)}
-        ordered = sorted(starts)
-        cut = len(touches) >= MAX_TOUCHES or len(ordered) > _MAX_STRETCHES
-        units = [
-            Thing(thing.batch_key, n, n + 1, thing.uri, thing.is_class)
-            for n in ordered[:_MAX_STRETCHES]
-        ]
+        units, cut = stretches(thing, touches, max(1, batch.issued_quantity) if batch else 0)
+        cut |= len(touches) >= MAX_TOUCHES
         now = _Now(set(), set())
         passed: list[PlaceSummary] = []
         conflicts: set[Conflict] = set()
@@ -135,11 +124,17 @@ class Assessing:
             for step in story.steps:
                 digest = step.happening.digest
                 place = digest.biz_location or digest.read_point
-                if place and not step.erroneous:
-                    passed.append(PlaceSummary(place, digest.recorder, digest.event_time))
-                    if not step.conflicts:
-                        last = (place, digest.recorder)
-            if last is not None:
+                if step.erroneous:
+                    continue
+                passed.append(PlaceSummary(place, digest.recorder, digest.event_time))
+                # Who only looks on does not move goods; who takes them without naming a place
+                # has them all the same.
+                moves = step.happening.is_class or step.holder in ("", digest.recorder)
+                if step.conflicts or not moves:
+                    continue
+                if place or last is None or last[1] != digest.recorder:
+                    last = (place, digest.recorder)
+            if last is not None and story.state is UnitState.ACTIVE:
                 now.places.add(last)
         latest: dict[tuple[str, str], PlaceSummary] = {}
         for summary in passed:

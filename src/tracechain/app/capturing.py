@@ -227,8 +227,9 @@ class Capturing:
 
     async def _conflicts(self, prepared: Sequence[_Prepared]) -> Mapping[str, tuple[Conflict, ...]]:
         """What does not fit about these events, as far as is known now."""
-        wanted: list[tuple[Thing, str]] = []
-        owners: list[str] = []
+        # Events that name the same thing share one story: folding it for each would be quadratic.
+        wanted: dict[tuple[int, int, int], tuple[Thing, str]] = {}
+        owners: dict[tuple[int, int, int], set[str]] = {}
         found: dict[str, set[Conflict]] = {}
         issued: dict[int, int] = {}
         for ready in prepared:
@@ -243,16 +244,19 @@ class Capturing:
                     if thing.end > issued[thing.batch_key]:
                         own.add(Conflict.BEYOND_ISSUED)
                 for unit in await self._samples(thing):
-                    issuer = await self._resolver.issuer_of_key(unit.batch_key)
-                    wanted.append((unit, issuer))
-                    owners.append(ready.identity)
-        stories = await self._stories.load(wanted)
-        for identity, loaded in zip(owners, stories, strict=True):
+                    key = (unit.batch_key, unit.first, unit.end)
+                    if key not in wanted:
+                        wanted[key] = (unit, await self._resolver.issuer_of_key(unit.batch_key))
+                    owners.setdefault(key, set()).add(ready.identity)
+        stories = await self._stories.load(list(wanted.values()))
+        for identities, loaded in zip(owners.values(), stories, strict=True):
             for step in loaded.assembled.story.steps:
                 digest = step.happening.digest
-                if identity_text(digest.event_id, digest.declaration) == identity:
+                identity = identity_text(digest.event_id, digest.declaration)
+                if identity in identities:
                     found[identity].update(step.conflicts)
-            found[identity].update(loaded.assembled.conflicts)
+            for identity in identities:
+                found[identity].update(loaded.assembled.conflicts)
         return {identity: tuple(sorted(c)) for identity, c in found.items() if c}
 
     async def _samples(self, thing: Thing) -> list[Thing]:

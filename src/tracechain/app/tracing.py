@@ -117,7 +117,14 @@ class Tracing:
 
     async def _trace(self, principal: Principal, thing: Thing) -> Trace:
         issuer = await self._resolver.issuer_of_key(thing.batch_key)
-        (loaded,) = await self._stories.load([(thing, issuer)])
+        batch = product = None
+        if is_registered(thing.batch_key):
+            batch = await self._batches.get_batch(thing.batch_key)
+            product = await self._directory.get_product(batch.gtin) if batch else None
+        if thing.is_class and batch is not None:
+            loaded = await self._stories.lot(thing, issuer, batch.issued_quantity)
+        else:
+            (loaded,) = await self._stories.load([(thing, issuer)])
         story = loaded.assembled.story
         involved = {issuer} if issuer else set()
         for step in story.steps:
@@ -126,10 +133,6 @@ class Tracing:
         known = story.steps or is_registered(thing.batch_key)
         if not known or not await self._visibility.sees_goods(principal, thing.batch_key, involved):
             raise NotFound("NOTHING_KNOWN", "nothing is known of it here")
-        batch = product = None
-        if is_registered(thing.batch_key):
-            batch = await self._batches.get_batch(thing.batch_key)
-            product = await self._directory.get_product(batch.gtin) if batch else None
         up, up_cut, up_circle = await self.lineage([thing], upstream=True)
         down, down_cut, down_circle = await self.lineage([thing], upstream=False)
         contents, contents_cut = await self._contents(thing, loaded)

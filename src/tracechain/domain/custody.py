@@ -165,11 +165,11 @@ class _Walk:
             return self._commission(digest)
         if self.expects_commissioning and not self.commissioned:
             return [Conflict.BEFORE_COMMISSIONING]
+        if happening.is_class:
+            # Some units of the lot, not known which: nothing follows from it for any one unit.
+            return []
         if self.state in _ENDED:
             return [Conflict.AFTER_END_OF_LIFE]
-        if happening.is_class:
-            # Some units of the lot, not known which: no unit's custody follows from it.
-            return []
         conflicts = self._receive(digest) if digest.step in _RECEIVING else self._act(digest)
         if not conflicts:
             self._settle(happening)

@@ -13,6 +13,8 @@ from tracechain.v1 import admin_pb2, annotations_pb2, party_pb2
 class AdminServicer:
     """See protos/tracechain/v1/admin.proto."""
 
+    service = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
+
     def __init__(self, parties: Parties, credentials: Credentials, keyring: Keyring) -> None:
         self._parties = parties
         self._credentials = credentials

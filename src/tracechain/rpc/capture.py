@@ -17,6 +17,8 @@ from tracechain.v1 import event_pb2
 class EventServicer:
     """See protos/tracechain/v1/capture.proto."""
 
+    service = pb.DESCRIPTOR.services_by_name["EventService"]
+
     def __init__(self, capturing: Capturing, reading: Reading) -> None:
         self._capturing = capturing
         self._reading = reading

@@ -15,6 +15,8 @@ from tracechain.v1 import issuance_pb2
 class IssuanceServicer:
     """See protos/tracechain/v1/issuance.proto."""
 
+    service = issuance_pb2.DESCRIPTOR.services_by_name["IssuanceService"]
+
     def __init__(self, products: Products, issuing: Issuing) -> None:
         self._products = products
         self._issuing = issuing

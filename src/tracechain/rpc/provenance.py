@@ -17,6 +17,8 @@ from tracechain.v1 import verification_pb2
 class ProvenanceServicer:
     """See protos/tracechain/v1/provenance.proto."""
 
+    service = pb.DESCRIPTOR.services_by_name["ProvenanceService"]
+
     def __init__(self, tracing: Tracing, assessing: Assessing) -> None:
         self._tracing = tracing
         self._assessing = assessing
@@ -44,7 +46,7 @@ class ProvenanceServicer:
             containers=found.containers,
             places=[
                 pb.AffectedPlace(
-                    place=place.summary.place,
+                    place=place.summary.place or f"https://id.gs1.org/417/{place.summary.recorder}",
                     party_gln=place.summary.recorder,
                     party=convert.text(place.party.display_name) if place.party else None,
                     region=place.party.region if place.party else "",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+from typing import Protocol
 
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -19,18 +18,12 @@ _MAX_METADATA = 16 * 1024
 _MAX_STREAMS = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A service of the protos and the servicer behind it."""
-
-    module: ModuleType
-    name: str
-    servicer: object
+class Servicer(Protocol):
+    """What answers the methods of one service of the protos."""
 
     @property
-    def descriptor(self) -> Any:
+    def service(self) -> ServiceDescriptor:
         """The service's descriptor."""
-        return self.module.DESCRIPTOR.services_by_name[self.name]
 
 
 class RpcServer:
@@ -39,12 +32,13 @@ class RpcServer:
     def __init__(
         self,
         gate: Gate,
-        services: Sequence[Service],
+        servicers: Sequence[Servicer],
         listen: str,
         *,
         max_message_bytes: int,
         max_concurrent_rpcs: int,
         allow_plaintext: bool,
+        shared_port: bool = False,
     ) -> None:
         if not allow_plaintext and not is_loopback(listen):
             raise Unavailable(
@@ -54,11 +48,13 @@ class RpcServer:
             )
         self._listen = listen
         self._health = health.aio.HealthServicer()
-        self._names = [service.descriptor.full_name for service in services]
+        self._names = [servicer.service.full_name for servicer in servicers]
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=max_concurrent_rpcs,
             options=[
-                ("grpc.so_reuseport", 1),
+                # Shared only where it is meant: else a second service on the same port would
+                # quietly take half of the calls.
+                ("grpc.so_reuseport", int(shared_port)),
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", max_message_bytes),
                 ("grpc.max_metadata_size", _MAX_METADATA),
@@ -69,7 +65,7 @@ class RpcServer:
             ],
         )
         self._server.add_generic_rpc_handlers(
-            [gate.handler(service.descriptor, service.servicer) for service in services]
+            [gate.handler(servicer.service, servicer) for servicer in servicers]
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(

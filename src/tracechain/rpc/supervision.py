@@ -12,6 +12,8 @@ from tracechain.v1 import supervision_pb2 as pb
 class SupervisionServicer:
     """See protos/tracechain/v1/supervision.proto."""
 
+    service = pb.DESCRIPTOR.services_by_name["SupervisionService"]
+
     def __init__(self, recalling: Recalling) -> None:
         self._recalling = recalling
 

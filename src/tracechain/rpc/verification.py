@@ -34,6 +34,8 @@ _TEMPLATES = 4096
 class VerificationServicer:
     """See protos/tracechain/v1/verification.proto."""
 
+    service = pb.DESCRIPTOR.services_by_name["VerificationService"]
+
     def __init__(
         self, scanning: Scanning, claiming: Claiming, keyring: Keyring, clock: Clock
     ) -> None:

@@ -1,0 +1,5 @@
+"""`python -m tracechain.cli` is `tracechain`."""
+
+from tracechain.cli import main
+
+main()

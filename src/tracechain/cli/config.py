@@ -1,0 +1,56 @@
+"""`tracechain config`: the configuration that is in force, and what each setting means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+
+from tracechain.cli.connection import AsJson
+from tracechain.cli.output import console, note, print_json, table
+from tracechain.settings import Settings
+
+
+def config(
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Say what each setting means and costs.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the configuration in force; secrets are hidden.
+
+    Each setting is an environment variable TRACECHAIN_NAME, or a line in tracechain.toml (or the
+    file that TRACECHAIN_CONFIG names); the environment wins.
+    """
+    settings = Settings()
+    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    if as_json:
+        print_json({name: _json(value) for name, value in values.items()})
+        return
+    if describe:
+        for name, field in Settings.model_fields.items():
+            console.print(f"[bold]TRACECHAIN_{name.upper()}[/] = {_text(values[name])}")
+            note(f"  {field.description}")
+        return
+    table(
+        ("setting", "value", "from"),
+        [(n, _text(v), _source(settings, n)) for n, v in values.items()],
+    )
+
+
+def _source(settings: Settings, name: str) -> str:
+    return "set" if name in settings.model_fields_set else "default"
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "***" if value.get_secret_value() else ""
+    return value if isinstance(value, bool | int | float | str) or value is None else str(value)
+
+
+def _text(value: Any) -> str:
+    shown = _json(value)
+    if isinstance(shown, bool):
+        return str(shown).lower()
+    return "-" if shown in ("", None) else str(shown)

@@ -1,0 +1,149 @@
+"""What went wrong, why, and what to do about it.
+
+An error that is not known here is a defect of ours and keeps its traceback: better an ugly truth
+than a smooth guess.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from pydantic import ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from tracechain.domain.errors import InvalidArgument, TracechainError, Violation
+
+_CURES = {
+    "INVALID_CREDENTIAL": "Set TRACECHAIN_API_KEY to a key that is in force; the operator makes "
+    "one with `tracechain keys credential`.",
+    "MISSING_CREDENTIAL": "Set TRACECHAIN_API_KEY, or pass --api-key.",
+    "ROLE_NOT_ALLOWED": "Use the API key of a party whose role may do this.",
+    "PARTY_NOT_FOUND": "Register it first: `tracechain register party`.",
+    "PRODUCT_NOT_FOUND": "Register it first: `tracechain register product`.",
+    "BATCH_NOT_FOUND": "Register it first: `tracechain register batch`.",
+    "NO_SIGNING_KEY": "Make a key first: `tracechain keys create`.",
+    "QUANTITY_EXCEEDED": "Raise what the batch may issue: `tracechain register quantity`.",
+    "QUEUE_FULL": "The service is loaded; try again in a moment.",
+    "PORT_TAKEN": "Stop what listens there, or choose another: --listen 127.0.0.1:50052.",
+    "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
+}
+_CURES_BY_CODE = {
+    grpc.StatusCode.UNAVAILABLE: "Is the service running there? Start it with `tracechain serve`, "
+    "or name another: --server, TRACECHAIN_SERVER.",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "The service took too long; the call may be repeated, "
+    "nothing is done twice.",
+    grpc.StatusCode.UNAUTHENTICATED: _CURES["MISSING_CREDENTIAL"],
+    grpc.StatusCode.PERMISSION_DENIED: _CURES["ROLE_NOT_ALLOWED"],
+}
+
+
+class Stop(Exception):
+    """A command cannot go on: cause, stable reason, cure."""
+
+    def __init__(self, reason: str, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.reason, self.message, self.cure = reason, message, cure
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed command in words. `reason` is stable, `fields` are wrong fields by path."""
+
+    reason: str
+    message: str
+    cure: str = ""
+    code: str = ""
+    fields: tuple[dict[str, str], ...] = ()
+
+
+def explain(error: Exception) -> Failure | None:
+    """The failure that an error stands for; None where it is a defect."""
+    match error:
+        case Stop():
+            return Failure(error.reason, error.message, error.cure)
+        case grpc.RpcError():
+            return _rpc(error)
+        case InvalidArgument():
+            return Failure(
+                error.reason, error.message, _cure(error.reason), "", _fields(error.violations)
+            )
+        case TracechainError():
+            return Failure(error.reason, error.message, _cure(error.reason))
+        case ValidationError():
+            return _settings(error)
+        case OSError():
+            name = f"{error.filename}: " if error.filename else ""
+            return Failure("FILE_ERROR", f"{name}{error.strerror or error}")
+        case _:
+            return None
+
+
+def report(failure: Failure, *, as_json: bool) -> None:
+    """Says it on standard error."""
+    if as_json:
+        print(json.dumps({"error": asdict(failure)}, ensure_ascii=False), file=sys.stderr)
+        return
+    console = Console(stderr=True, highlight=False)
+    console.print(Text.assemble(("✗ ", "bold red"), failure.message), soft_wrap=True)
+    for item in failure.fields[1:]:
+        console.print(Text(f"  {item['field']}: {item['description']}"), soft_wrap=True)
+    console.print(Text(f"  reason: {failure.reason}", style="dim"), soft_wrap=True)
+    if failure.cure:
+        console.print(Text(f"  → {failure.cure}"), soft_wrap=True)
+
+
+def _cure(reason: str) -> str:
+    return _CURES.get(reason, "")
+
+
+def _fields(violations: Sequence[Violation]) -> tuple[dict[str, str], ...]:
+    return tuple(
+        {"field": v.field, "reason": v.reason, "description": v.description} for v in violations
+    )
+
+
+def _rpc(error: grpc.RpcError) -> Failure:
+    code, details = error.code(), error.details()
+    reason, fields = code.name, tuple[dict[str, str], ...]()
+    trailers: Any = error.trailing_metadata() or ()
+    for key, value in trailers:
+        if key == "grpc-status-details-bin":
+            reason, fields = _details(value)
+    cure = _cure(reason) or (_CURES_BY_CODE.get(code, "") if reason == code.name else "")
+    return Failure(reason, details or code.name, cure, code.name, fields)
+
+
+def _details(packed: bytes) -> tuple[str, tuple[dict[str, str], ...]]:
+    status = status_pb2.Status.FromString(packed)
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    for detail in status.details:
+        detail.Unpack(info)
+        detail.Unpack(bad)
+    return info.reason, _fields(
+        [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
+    )
+
+
+def _settings(error: ValidationError) -> Failure:
+    fields = tuple(
+        {
+            "field": ".".join(str(part) for part in item["loc"]),
+            "reason": "INVALID_SETTING",
+            "description": item["msg"],
+        }
+        for item in error.errors(include_input=False, include_url=False)
+    )
+    return Failure(
+        "INVALID_SETTING",
+        f"{fields[0]['field']}: {fields[0]['description']}",
+        "See what each setting takes: `tracechain config --describe`.",
+        "",
+        fields,
+    )

@@ -1,0 +1,222 @@
+"""`tracechain keys`: API keys of parties, and the keys with which issuers sign codes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import json
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tracechain import bootstrap
+from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
+from tracechain.cli.failure import Stop
+from tracechain.cli.output import console, done, note, print_json, short, table, when
+from tracechain.domain.code import Algorithm
+from tracechain.domain.errors import AlreadyExists
+from tracechain.domain.identifiers import gln as checked_gln
+from tracechain.domain.party import Party, PartyKind, Role
+from tracechain.domain.text import LocalizedText
+from tracechain.settings import Settings
+from tracechain.v1 import admin_pb2, annotations_pb2, party_pb2, verification_pb2
+
+app = typer.Typer(help="API keys, and issuers' signing keys.", no_args_is_help=True)
+
+# What clients/python reads for verification without a network.
+_KEY_SET_FORMAT = "tracechain-keys/v1"
+
+Gln = Annotated[str, typer.Argument(help="GLN of the party.")]
+
+
+@app.command()
+def operator(
+    gln: Gln,
+    uscc: Annotated[str, typer.Option(help="Unified social credit code.")],
+    region: Annotated[str, typer.Option(help="Division by GB/T 2260, six digits.")],
+    zh: Annotated[str, typer.Option("--zh", help="Name in Chinese.")],
+    en: Annotated[str, typer.Option("--en", help="Name in English.")] = "",
+    label: Annotated[str, typer.Option(help="To tell keys apart.")] = "first operator",
+    as_json: AsJson = False,
+) -> None:
+    """Make the operator's API key, on the machine that holds the store.
+
+    The one key that no API key is needed for: who can write the store's folder may do it.
+    """
+    party = Party(gln, uscc, region, PartyKind.REGULATOR, LocalizedText(zh, en))
+    api_key = asyncio.run(_operator(party, label))
+    if as_json:
+        print_json({"name": f"parties/{checked_gln(gln)}", "api_key": api_key})
+        return
+    done("operator ", (checked_gln(gln), "bold"))
+    _show_secret(api_key)
+
+
+async def _operator(party: Party, label: str) -> str:
+    app = await bootstrap.build(Settings())
+    try:
+        await app.parties.register(party)
+        _, key = await app.credentials.create(
+            checked_gln(party.gln), Role.OPERATOR, "", label, label
+        )
+    except AlreadyExists as error:
+        if error.reason != "REQUEST_ID_USED":
+            raise
+        raise Stop(
+            "REQUEST_ID_USED",
+            f"the key with the label {label} was made before; its secret is not kept",
+            "Make another one under another --label.",
+        ) from None
+    finally:
+        await app.close()
+    return key
+
+
+@app.command()
+def credential(
+    gln: Gln,
+    role: Annotated[Role, typer.Option(help="What its bearer may do.")],
+    region: Annotated[str, typer.Option(help="The division that an inspector supervises.")] = "",
+    label: Annotated[str, typer.Option(help="To tell keys apart.")] = "",
+    request_id: Annotated[str, typer.Option(help="Makes a repetition harmless.")] = "",
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key for a party; it is shown once (operator)."""
+    with Connection(server, api_key) as to:
+        made = to.admin.CreateCredential(
+            admin_pb2.CreateCredentialRequest(
+                parent=f"parties/{gln}",
+                credential=party_pb2.Credential(
+                    role=annotations_pb2.Role.Value(f"ROLE_{role.name}"), region=region, label=label
+                ),
+                request_id=request_id or uuid.uuid4().hex,
+            )
+        )
+    if as_json:
+        return print_json(made)
+    done((made.credential.name, "bold"), f"  {role}")
+    return _show_secret(made.api_key)
+
+
+@app.command()
+def create(
+    gln: Gln,
+    algorithm: Annotated[Algorithm, typer.Option(help="ES256 is read by most.")] = Algorithm.ES256,
+    request_id: Annotated[str, typer.Option(help="Makes a repetition harmless.")] = "",
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key with which an issuer's codes are signed; the newest one signs (issuer)."""
+    with Connection(server, api_key) as to:
+        made = to.admin.CreateIssuerKey(
+            admin_pb2.CreateIssuerKeyRequest(
+                parent=f"parties/{gln}",
+                algorithm=party_pb2.Algorithm.Value(f"ALGORITHM_{algorithm.name}"),
+                request_id=request_id or uuid.uuid4().hex,
+            )
+        )
+    if as_json:
+        return print_json(made)
+    return done((made.name, "bold"), f"  {algorithm}")
+
+
+@app.command("list")
+def list_(
+    gln: Gln,
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the signing keys of an issuer (issuer, operator)."""
+    with Connection(server, api_key) as to:
+        found = to.admin.ListIssuerKeys(admin_pb2.ListIssuerKeysRequest(parent=f"parties/{gln}"))
+    if as_json:
+        return print_json(found)
+    return table(
+        ("name", "algorithm", "made", "revoked"),
+        [
+            (
+                key.name,
+                short(party_pb2.Algorithm.Name(key.algorithm), "ALGORITHM_"),
+                when(key.create_time),
+                when(key.revoke_time) if key.HasField("revoke_time") else "",
+            )
+            for key in found.keys
+        ],
+    )
+
+
+@app.command()
+def revoke(
+    name: Annotated[
+        str, typer.Argument(help="parties/GLN/keys/ID, or parties/GLN/credentials/ID.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a signing key (issuer, operator) or an API key (operator), at once."""
+    with Connection(server, api_key) as to:
+        revoked: Any
+        if "/credentials/" in name:
+            revoked = to.admin.RevokeCredential(admin_pb2.RevokeCredentialRequest(name=name))
+        else:
+            revoked = to.admin.RevokeIssuerKey(
+                admin_pb2.RevokeIssuerKeyRequest(name=name, reason=reason)
+            )
+    if as_json:
+        return print_json(revoked)
+    return done("revoked ", (revoked.name, "bold"))
+
+
+@app.command()
+def export(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; standard output without it.")
+    ] = None,
+    server: Server = DEFAULT_SERVER,
+    as_json: AsJson = False,
+) -> None:
+    """Export all public keys, for verification without a network. Public."""
+    keys: list[dict[str, Any]] = []
+    request = verification_pb2.ListVerificationKeysRequest(page_size=1000)
+    with Connection(server) as to:
+        while True:
+            page = to.verification.ListVerificationKeys(request)
+            keys += [_exported(key) for key in page.keys]
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+    fetched = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+    text = json.dumps({"format": _KEY_SET_FORMAT, "fetch_time": fetched, "keys": keys}, indent=2)
+    if output is None:
+        print(text)
+        return
+    output.write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        print_json({"file": str(output), "keys": len(keys)})
+    else:
+        done(f"{len(keys)} keys in {output}")
+
+
+def _exported(key: party_pb2.IssuerKey) -> dict[str, Any]:
+    revoked = key.revoke_time.ToDatetime(datetime.UTC) if key.HasField("revoke_time") else None
+    return {
+        "key_id": key.key_id,
+        "issuer": key.issuer_gln,
+        "algorithm": party_pb2.Algorithm.Name(key.algorithm).removeprefix("ALGORITHM_"),
+        "public_key": base64.b64encode(key.public_key).decode(),
+        "revoke_time": revoked.isoformat(timespec="microseconds") if revoked else None,
+    }
+
+
+def _show_secret(api_key: str) -> None:
+    console.print(f"  export TRACECHAIN_API_KEY={api_key}", markup=False, soft_wrap=True)
+    note("  It is shown this once; the service keeps only its hash.")

@@ -1,0 +1,38 @@
+"""Structured logs: one JSON object a line for machines, or readable lines for people.
+
+Nothing that is logged holds a code, a PIN, a key or a position; who adds a log line keeps it so.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+
+def configure_logs(level: str, form: Literal["json", "console"], **always: object) -> None:
+    """Sets the process up to log to standard error. `always` is in every line."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[structlog.typing.Processor]
+    if form == "json":
+        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(**always)
+    # What libraries say (grpc, asyncio) goes the same way, without their own forms.
+    logging.basicConfig(
+        level=max(number, logging.WARNING), format="%(name)s: %(message)s", stream=sys.stderr
+    )
