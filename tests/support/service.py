@@ -8,8 +8,11 @@ serve many of them.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import importlib
 import itertools
+import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,8 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
+import tracechain.v1
 from tracechain.bootstrap import App, build, serve
 from tracechain.domain.identifiers import gs1_check_digit
 from tracechain.domain.party import Party, PartyKind, Role
@@ -143,6 +150,62 @@ class Refusal:
         )
 
 
+def every_method() -> list[MethodDescriptor]:
+    """Every method of every service in the protos, whether anybody thought of it or not."""
+    found = []
+    for info in pkgutil.iter_modules(tracechain.v1.__path__):
+        if info.name.endswith("_pb2"):
+            module = importlib.import_module(f"tracechain.v1.{info.name}")
+            for service in module.DESCRIPTOR.services_by_name.values():
+                found += list(service.methods)
+    return sorted(found, key=lambda method: str(method.full_name))
+
+
+def access_of(method: MethodDescriptor) -> annotations_pb2.Access:
+    """Who may call a method, as the protos say."""
+    return method.GetOptions().Extensions[annotations_pb2.access]
+
+
+async def answers(
+    channel: grpc.aio.Channel,
+    method: MethodDescriptor,
+    request: Message | bytes,
+    metadata: Sequence[tuple[str, str]] = (),
+    most: int = 0,
+) -> list[Any]:
+    """All that a method answers to one request, or at most so much of a stream and then it is
+    cancelled; raw bytes are sent as they are."""
+    kind = "_".join(
+        "stream" if streams else "unary"
+        for streams in (method.client_streaming, method.server_streaming)
+    )
+    assert method.containing_service is not None
+    open_call = getattr(channel, kind)(
+        f"/{method.containing_service.full_name}/{method.name}",
+        request_serializer=lambda given: (
+            given if isinstance(given, bytes) else given.SerializeToString()
+        ),
+        response_deserializer=GetMessageClass(method.output_type).FromString,
+    )
+    sent: Any = request
+    if method.client_streaming:
+
+        async def once() -> AsyncIterator[Message | bytes]:
+            yield request
+
+        sent = once()
+    call = open_call(sent, metadata=tuple(metadata), timeout=TIMEOUT)
+    if method.server_streaming:
+        found: list[Any] = []
+        async for answer in call:
+            found.append(answer)
+            if len(found) == most:
+                call.cancel()
+                break
+        return found
+    return [await call]
+
+
 async def refused(call: Any) -> Refusal:
     """What a call that has to fail says. A stream is read until it fails."""
     try:
@@ -182,6 +245,7 @@ class Caller:
         self, channel: grpc.aio.Channel, gln: str, role: Role | None, api_key: str, region: str = ""
     ) -> None:
         self.gln, self.role, self.api_key, self.region = gln, role, api_key, region
+        self.channel = channel
         self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
         for name, stub in STUBS.items():
             setattr(self, name, _Bound(stub(channel), self.metadata))
@@ -582,6 +646,4 @@ async def second_node(world: World, **fields: Any) -> AsyncIterator[World]:
 
 async def gathered(calls: Iterable[Awaitable[Any]]) -> list[Any]:
     """Answers and errors of calls that run together."""
-    import asyncio
-
     return await asyncio.gather(*calls, return_exceptions=True)

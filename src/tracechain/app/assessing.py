@@ -12,7 +12,7 @@ from tracechain.domain.batch_key import is_registered
 from tracechain.domain.conflict import Conflict
 from tracechain.domain.custody import UnitState
 from tracechain.domain.errors import NotFound
-from tracechain.domain.party import Party, Principal
+from tracechain.domain.party import Party, Principal, Role
 from tracechain.domain.product import Batch
 from tracechain.domain.touch import Thing
 
@@ -68,9 +68,13 @@ class Assessing:
         """
         thing = await self._tracing.batch_thing(text)
         places = await self._events.places(thing.batch_key, MAX_PLACES)
-        known = places or is_registered(thing.batch_key)
-        if not known or not await self._visibility.sees_goods(
-            principal, thing.batch_key, {place.recorder for place in places}
+        registered = is_registered(thing.batch_key)
+        # Of registered goods the issuer alone, and regulators: anybody can record anything.
+        recorders = {place.recorder for place in places}
+        if registered and principal.role is not Role.INSPECTOR:
+            recorders = set()
+        if not (places or registered) or not await self._visibility.sees_goods(
+            principal, thing.batch_key, recorders
         ):
             raise NotFound("NOTHING_KNOWN", "nothing is known of it here")
         batch = None

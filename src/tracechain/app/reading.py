@@ -17,6 +17,7 @@ from tracechain.domain.errors import DataCorrupted, NotFound
 from tracechain.domain.party import Principal
 
 MAX_LISTED = 10_000
+_CHUNK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,25 @@ class Reading:
                 for t in touches
             }
         )
-        page = [key for key in keys if key > after]
+        rest = [key for key in keys if key > after]
         found: list[CapturedEvent] = []
-        ids = [(bytes.fromhex(name[:64]), bytes.fromhex(name[64:])) for _, name in page[:limit]]
-        for stored in await self._events.get_events(ids):
-            if stored is None:
-                raise DataCorrupted("EVENT_MISSING", "an event that a thing names is not there")
-            event = event_from_json(stored.body)
-            if await self._sees(principal, event, stored.recorder):
+        last = after
+        # What the caller may not see is passed over: an empty page with a token for the next one
+        # would tell that there is something.
+        for start in range(0, len(rest), _CHUNK):
+            part = rest[start : start + _CHUNK]
+            ids = [(bytes.fromhex(name[:64]), bytes.fromhex(name[64:])) for _, name in part]
+            for key, stored in zip(part, await self._events.get_events(ids), strict=True):
+                if stored is None:
+                    raise DataCorrupted("EVENT_MISSING", "an event that a thing names is not there")
+                event = event_from_json(stored.body)
+                if not await self._sees(principal, event, stored.recorder):
+                    continue
+                if len(found) == limit:
+                    return found, last
                 found.append(CapturedEvent(event, stored))
-        return found, page[limit - 1] if len(page) > limit else None
+                last = key
+        return found, None
 
     async def document(self, principal: Principal, document_id: str) -> tuple[str, Sequence[Event]]:
         """A captured document as (header, events). Raises NotFound DOCUMENT_NOT_FOUND."""

@@ -14,7 +14,7 @@ from tracechain.app.visibility import Visibility
 from tracechain.domain.batch_key import WHOLE_BATCH, derived, is_registered
 from tracechain.domain.conflict import Conflict
 from tracechain.domain.containment import Stay, stays
-from tracechain.domain.custody import UnitState, erroneous_events
+from tracechain.domain.custody import UnitState, erroneous_events, involved
 from tracechain.domain.epcis.jsonld import event_from_json
 from tracechain.domain.errors import InvalidArgument, NotFound
 from tracechain.domain.identifiers import EpcKind, parse_epc, sscc
@@ -126,12 +126,9 @@ class Tracing:
         else:
             (loaded,) = await self._stories.load([(thing, issuer)])
         story = loaded.assembled.story
-        involved = {issuer} if issuer else set()
-        for step in story.steps:
-            digest = step.happening.digest
-            involved.update(g for g in (digest.recorder, step.holder, story.addressee) if g)
+        entitled = involved(story, issuer)
         known = story.steps or is_registered(thing.batch_key)
-        if not known or not await self._visibility.sees_goods(principal, thing.batch_key, involved):
+        if not known or not await self._visibility.sees_goods(principal, thing.batch_key, entitled):
             raise NotFound("NOTHING_KNOWN", "nothing is known of it here")
         up, up_cut, up_circle = await self.lineage([thing], upstream=True)
         down, down_cut, down_circle = await self.lineage([thing], upstream=False)
@@ -143,8 +140,11 @@ class Tracing:
             conflicts.add(Conflict.TRANSFORMATION_CYCLE)
         if batch is not None and not thing.is_class and thing.end > batch.issued_quantity:
             conflicts.add(Conflict.BEYOND_ISSUED)
+        named = {story.holder, story.addressee} | {
+            gln for step in story.steps for gln in (step.happening.digest.recorder, step.holder)
+        }
         parties = {}
-        for gln in involved:
+        for gln in sorted(named - {""}):
             party = await self._visibility.name_of(gln)
             if party is not None:
                 parties[gln] = party

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from pydantic import SecretStr
 
 from tracechain.cli.connection import AsJson
 from tracechain.cli.output import console, note, print_json, table
-from tracechain.settings import Settings
 
 
 def config(
@@ -23,6 +21,8 @@ def config(
     Each setting is an environment variable TRACECHAIN_NAME, or a line in tracechain.toml (or the
     file that TRACECHAIN_CONFIG names); the environment wins.
     """
+    from tracechain.settings import Settings
+
     settings = Settings()
     values = {name: getattr(settings, name) for name in Settings.model_fields}
     if as_json:
@@ -35,15 +35,17 @@ def config(
         return
     table(
         ("setting", "value", "from"),
-        [(n, _text(v), _source(settings, n)) for n, v in values.items()],
+        [(n, _text(v), _source(n in settings.model_fields_set)) for n, v in values.items()],
     )
 
 
-def _source(settings: Settings, name: str) -> str:
-    return "set" if name in settings.model_fields_set else "default"
+def _source(is_set: bool) -> str:
+    return "set" if is_set else "default"
 
 
 def _json(value: Any) -> Any:
+    from pydantic import SecretStr
+
     if isinstance(value, SecretStr):
         return "***" if value.get_secret_value() else ""
     return value if isinstance(value, bool | int | float | str) or value is None else str(value)

@@ -12,17 +12,16 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvloop
 
-from tracechain import bootstrap
 from tracechain.cli.connection import AsJson
 from tracechain.cli.journey import Journey, Staff, register_operator
 from tracechain.cli.output import console, note, print_json
-from tracechain.settings import Settings
-from tracechain.telemetry import configure_logs
+
+if TYPE_CHECKING:
+    from tracechain.settings import Settings
 
 
 def demo(
@@ -38,6 +37,12 @@ def demo(
 
     Everything lives in a folder that is removed at the end.
     """
+    # Imported here: a command that only calls a server does not pay for one.
+    import uvloop
+
+    from tracechain.settings import Settings
+    from tracechain.telemetry import configure_logs
+
     configure_logs("error", "console")
     with tempfile.TemporaryDirectory(prefix="tracechain-demo-") as folder:
         settings = Settings(
@@ -47,6 +52,8 @@ def demo(
 
 
 async def _run(settings: Settings, *, once: bool, as_json: bool) -> None:
+    from tracechain import bootstrap
+
     app = await bootstrap.build(settings)
     try:
         operator_key = await register_operator(app)

@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 from rich.console import Console
 from rich.text import Text
 

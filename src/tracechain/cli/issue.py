@@ -94,17 +94,7 @@ def issue(
         if output is None:
             _write(to, request, sys.stdout.buffer, Format.JSONL if as_json else format, header=True)
             return
-        # PINs are secrets until their labels are sold: nobody else reads the file.
-        mode = os.O_RDWR | os.O_CREAT | (0 if resume else os.O_EXCL)
-        with os.fdopen(os.open(output, mode, 0o600), "r+b") as file:
-            request.offset = _whole_lines(file, format)
-            try:
-                _write(to, request, file, format, header=file.tell() == 0)
-            except grpc.RpcError:
-                note(f"Go on with: tracechain issue … --order {order} --resume -o {output}")
-                raise
-            file.flush()
-            os.fsync(file.fileno())
+        _to_file(to, request, output, format, resume=resume)
     if as_json:
         print_json(
             {"batch": request.parent, "order": order, "quantity": quantity, "file": str(output)}
@@ -112,6 +102,34 @@ def issue(
     else:
         done(f"{quantity:,} codes of ", (request.parent, "bold"), f" in {output}")
         note(f"  order {order}")
+
+
+def _to_file(
+    to: Connection,
+    request: issuance_pb2.IssueCodesRequest,
+    path: Path,
+    format: Format,
+    *,
+    resume: bool,
+) -> None:
+    # PINs are secrets until their labels are sold: nobody else reads the file.
+    mode = os.O_RDWR | os.O_CREAT | (0 if resume else os.O_EXCL)
+    with os.fdopen(os.open(path, mode, 0o600), "r+b") as file:
+        request.offset = _whole_lines(file, format)
+        empty = request.offset == 0
+        try:
+            _write(to, request, file, format, header=file.tell() == 0)
+        except grpc.RpcError:
+            file.flush()
+            if empty and request.offset == 0:
+                path.unlink()
+            else:
+                note(
+                    f"{request.offset:,} codes are in {path}; the same command with "
+                    f"--order {request.request_id} --resume goes on"
+                )
+            raise
+        os.fsync(file.fileno())
 
 
 def _write(

@@ -8,11 +8,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from tracechain.bootstrap import App
 from tracechain.cli.assess import show_impact
 from tracechain.cli.connection import Connection
 from tracechain.cli.failure import Stop
@@ -32,6 +31,9 @@ from tracechain.v1 import (
     supervision_pb2,
     verification_pb2,
 )
+
+if TYPE_CHECKING:
+    from tracechain.bootstrap import App
 
 _OPERATOR = Party(
     "6901234110111", "11210000MB1A2B3C4B", "210000", PartyKind.REGULATOR,

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tracechain import bootstrap
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
 from tracechain.cli.failure import Stop
 from tracechain.cli.output import console, done, note, print_json, short, table, when
@@ -21,7 +20,6 @@ from tracechain.domain.errors import AlreadyExists
 from tracechain.domain.identifiers import gln as checked_gln
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
-from tracechain.settings import Settings
 from tracechain.v1 import admin_pb2, annotations_pb2, party_pb2, verification_pb2
 
 app = typer.Typer(help="API keys, and issuers' signing keys.", no_args_is_help=True)
@@ -56,6 +54,10 @@ def operator(
 
 
 async def _operator(party: Party, label: str) -> str:
+    # Imported here: a command that only calls a server does not pay for one.
+    from tracechain import bootstrap
+    from tracechain.settings import Settings
+
     app = await bootstrap.build(Settings())
     try:
         await app.parties.register(party)

@@ -79,7 +79,7 @@ def product(
         made = to.issuance.CreateProduct(
             issuance_pb2.CreateProductRequest(
                 product=issuance_pb2.Product(
-                    gtin=_padded(gtin),
+                    gtin=gtin14(gtin),
                     display_name=party_pb2.LocalizedText(zh=zh, en=en),
                     licenses=licenses,
                     standards=standard or (),
@@ -112,7 +112,7 @@ def batch(
     with Connection(server, api_key) as to:
         made = to.issuance.CreateBatch(
             issuance_pb2.CreateBatchRequest(
-                parent=f"products/{_padded(gtin)}",
+                parent=f"products/{gtin14(gtin)}",
                 batch=issuance_pb2.Batch(
                     lot=lot,
                     production_date=produced,
@@ -153,8 +153,3 @@ def quantity(
     if as_json:
         return print_json(made)
     return done((made.name, "bold"), f" may now issue {made.authorized_quantity:,} codes")
-
-
-def _padded(gtin: str) -> str:
-    """GTIN-8, -12 and -13 are GTIN-14 with zeros in front (GS1 General Specifications 7.9)."""
-    return gtin14(gtin.zfill(14) if len(gtin) in (8, 12, 13) else gtin)

@@ -132,6 +132,26 @@ def fold(happenings: Sequence[Happening], issuer: str) -> Story:
     )
 
 
+def involved(story: Story, issuer: str) -> frozenset[str]:
+    """GLNs of those who hold the goods, held them, or were sent them by one who did.
+
+    Recording something of goods makes nobody one of these: anybody can record anything. Of goods
+    that nobody registered here, whoever counted some of them is one; where none is left, all who
+    spoke of them are.
+    """
+    found = {issuer} - {""}
+    for step in story.steps:
+        if step.erroneous or step.conflicts:
+            continue
+        digest = step.happening.digest
+        found |= {step.holder} - {""}
+        if step.happening.is_class and not issuer:
+            found.add(digest.recorder)
+        if digest.recorder in found and digest.destination:
+            found.add(digest.destination)
+    return frozenset(found or (step.happening.digest.recorder for step in story.steps))
+
+
 def _commissions(happening: Happening) -> bool:
     digest = happening.digest
     if digest.declaration or not happening.direct:

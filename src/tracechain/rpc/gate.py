@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import grpc
 import structlog
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tracechain.domain.errors import (
@@ -81,7 +81,7 @@ class Gate:
             "grpc.RpcMethodHandler[Any, Any]",
             make(
                 behaviour,
-                request_deserializer=request_class.FromString,
+                request_deserializer=_reader(request_class),
                 response_serializer=response_class.SerializeToString,
             ),
         )
@@ -157,6 +157,10 @@ class _Guard:
             yield request
 
     def _check(self, request: Message) -> None:
+        if request is _UNREADABLE:
+            raise InvalidArgument.of(
+                "request", "INVALID_FIELD_TYPE", "these bytes are no message of the method's type"
+            )
         if self._required is not None and (violations := self._required(request)):
             raise InvalidArgument(violations)
 
@@ -187,6 +191,22 @@ class _Guard:
             _LOG.error("internal_error", method=self._name, incident=incident, exc_info=error)
             code, details, metadata = internal(incident)
         await context.abort(code, details, metadata)
+
+
+# Stands for a request that could not be read, until the guard refuses it in its turn.
+_UNREADABLE = Message()
+
+
+def _reader(kind: type[Message]) -> Callable[[bytes], Message]:
+    """Reads a request. Raising here would be UNKNOWN to the caller, with our inside in it."""
+
+    def read(data: bytes) -> Message:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read
 
 
 def _role(number: int) -> Role:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tracechain.domain.errors import Unavailable
+from tracechain.rpc.address import is_loopback
 from tracechain.rpc.gate import Gate
 
 _MAX_METADATA = 16 * 1024
@@ -95,14 +95,3 @@ class RpcServer:
     async def wait(self) -> None:
         """Returns once the server has stopped."""
         await self._server.wait_for_termination()
-
-
-def is_loopback(listen: str) -> bool:
-    """True where `host:port` cannot be reached from another machine."""
-    host = listen.rpartition(":")[0].strip("[]")
-    if host in ("localhost", "unix"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return listen.startswith("unix:")

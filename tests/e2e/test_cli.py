@@ -1,0 +1,279 @@
+"""The command line as its users meet it: a chain of commands, and what each says when it fails."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import Command, serving
+from tests.support.service import gln_of, gtin_of, uscc_of
+from tracechain_client import KeySet, OfflineStatus, verify_offline
+
+RESOLVER = "id.tracechain.example"
+
+
+@dataclass
+class Shop:
+    """A running service and the keys of those who act."""
+
+    folder: Path
+    server: str
+    operator: str = ""
+    issuer: str = ""
+
+    def by(self, who: str) -> dict[str, str]:
+        """Environment of a command by that party."""
+        return {"server": self.server, "api_key": getattr(self, who)}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("store")
+    with serving(folder) as (_, server):
+        yield Shop(folder, server)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capfd)
+
+
+@pytest.fixture
+def goods(shop: Shop, run: Command) -> str:
+    """Parties, a key and a product, made by the commands that make them; its GTIN."""
+    gtin = gtin_of(501)
+    if shop.issuer:
+        return gtin
+    operator, issuer = gln_of(901), gln_of(902)
+    made = run(
+        "keys", "operator", operator, "--uscc", uscc_of(901), "--region", "210000", "--zh", "平台",
+        "--json", data_dir=str(shop.folder),
+    )  # fmt: skip
+    assert made.status == 0, made.err
+    shop.operator = made.json["api_key"]
+    party = run(
+        "register", "party", issuer, "--uscc", uscc_of(902), "--region", "210102", "--kind",
+        "issuer", "--zh", "老窖", **shop.by("operator"),
+    )  # fmt: skip
+    assert (party.status, f"parties/{issuer}" in party.out) == (0, True), party.err
+    shop.issuer = run(
+        "keys", "credential", issuer, "--role", "issuer", "--json", **shop.by("operator")
+    ).json["apiKey"]
+    assert run("keys", "create", issuer, **shop.by("issuer")).status == 0
+    product = run(
+        "register", "product", gtin[1:], "--zh", "白酒", "--en", "Baijiu", "--license", "SC:SC123",
+        "--standard", "GB/T 10781.1", "--json", **shop.by("issuer"),
+    )  # fmt: skip
+    assert product.json["gtin"] == gtin
+    return gtin
+
+
+def _batch(run: Command, shop: Shop, gtin: str, lot: str, quantity: int = 100) -> str:
+    made = run(
+        "register", "batch", f"{gtin}/{lot}", "--quantity", str(quantity), "--produced",
+        "2026-10-01", **shop.by("issuer"),
+    )  # fmt: skip
+    assert made.status == 0, made.err
+    return f"{gtin}/{lot}"
+
+
+def test_codes_are_issued_verified_traced_and_recalled(
+    shop: Shop, run: Command, goods: str, tmp_path: Path
+) -> None:
+    batch = _batch(run, shop, goods, "A1")
+    file = tmp_path / "codes.csv"
+    issued = run("issue", batch, "12", "-o", file, "--pins", "--order", "o1", **shop.by("issuer"))
+    assert (issued.status, "12 codes" in issued.out) == (0, True), issued.err
+    assert file.stat().st_mode & 0o077 == 0
+    with file.open(newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert [int(row["index"]) for row in rows] == list(range(12))
+    assert {len(row["pin"]) for row in rows} == {8}
+
+    shown = run(
+        "verify", rows[0]["uri"], "--device", "d", "--region", "210102", **shop.by("issuer")
+    )
+    assert "真品 GENUINE" in shown.out
+    forged = rows[1]["uri"][:-20] + rows[2]["uri"][-20:]
+    both = run("verify", rows[0]["uri"], forged, "--json", server=shop.server)
+    assert [v["outcome"] for v in both.json] == ["OUTCOME_GENUINE", "OUTCOME_COUNTERFEIT"]
+    assert both.status == 0
+    claimed = run("claim", rows[0]["uri"], rows[0]["pin"], "--json", server=shop.server)
+    assert claimed.json["status"] == "CLAIM_STATUS_CLAIMED"
+
+    recalled = run(
+        "recall", "create", batch, "--zh", "请停止饮用", "--range", "0:6", "--json",
+        **shop.by("issuer"),
+    )  # fmt: skip
+    again = run("verify", rows[5]["uri"], rows[6]["uri"], "--json", server=shop.server).json
+    assert ["VERDICT_REASON_RECALLED_RANGE" in v["reasons"] for v in again] == [True, False]
+    listed = run("recall", "list", batch, **shop.by("issuer"))
+    assert "0:6" in listed.out
+    lifted = run("recall", "lift", recalled.json["name"], "--reason", "已处理", **shop.by("issuer"))
+    assert lifted.status == 0, lifted.err
+    (fine,) = run("verify", rows[5]["uri"], "--json", server=shop.server).json
+    assert "VERDICT_REASON_RECALLED_RANGE" not in fine["reasons"]
+
+    traced = run("trace", rows[0]["uri"], "--json", **shop.by("issuer"))
+    assert traced.json["batch"] == f"products/{goods}/batches/A1"
+    assert "12 units issued" in run("assess", batch, **shop.by("issuer")).out
+
+
+def test_a_cut_off_order_is_resumed_to_the_byte(
+    shop: Shop, run: Command, goods: str, tmp_path: Path
+) -> None:
+    batch = _batch(run, shop, goods, "R1", 5000)
+    order = ("--order", "o", "--format", "jsonl")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run("issue", batch, "3000", "-o", whole, *order, **shop.by("issuer")).status == 0
+    cut.write_bytes(whole.read_bytes()[:100_001])
+    resumed = run("issue", batch, "3000", "-o", cut, *order, "--resume", **shop.by("issuer"))
+    assert resumed.status == 0, resumed.err
+    assert cut.read_bytes() == whole.read_bytes()
+
+
+def test_no_file_of_codes_is_written_over(
+    shop: Shop, run: Command, goods: str, tmp_path: Path
+) -> None:
+    batch = _batch(run, shop, goods, "W1")
+    file = tmp_path / "codes.csv"
+    file.write_text("mine")
+    ran = run("issue", batch, "1", "-o", file, "--json", **shop.by("issuer"))
+    assert (ran.status, ran.error["reason"], file.read_text()) == (1, "FILE_EXISTS", "mine")
+    beyond = tmp_path / "beyond.csv"
+    ran = run("issue", batch, "101", "-o", beyond, "--json", **shop.by("issuer"))
+    assert (ran.status, ran.error["reason"]) == (1, "QUANTITY_EXCEEDED")
+    assert not beyond.exists()
+    raised = run(
+        "register", "quantity", batch, "--to", "101", "--reason", "加产", **shop.by("issuer")
+    )
+    assert raised.status == 0, raised.err
+    assert run("issue", batch, "101", "-o", beyond, **shop.by("issuer")).status == 0
+
+
+def test_a_document_is_captured_and_comes_back(
+    shop: Shop, run: Command, goods: str, tmp_path: Path
+) -> None:
+    document = {
+        "@context": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"],
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": "2026-10-02T08:00:00.000+08:00",
+        "epcisBody": {
+            "eventList": [
+                {
+                    "type": "ObjectEvent",
+                    "eventTime": "2026-10-02T08:00:00.000+08:00",
+                    "eventTimeZoneOffset": "+08:00",
+                    "epcList": ["urn:epc:id:sscc:4012345.0000000001"],
+                    "action": "OBSERVE",
+                    "bizStep": "shipping",
+                    "disposition": "in_transit",
+                }
+            ]
+        },
+    }
+    good, bad = tmp_path / "good.jsonld", tmp_path / "bad.jsonld"
+    good.write_text(json.dumps(document))
+    bad.write_text('{"type": "EPCISDocument", "epcisBody": {"eventList": [{"type": 7}]}}')
+    ran = run("capture", bad, good, "--json", **shop.by("issuer"))
+    refused, kept = ran.json
+    assert (ran.status, refused["error"]["reason"]) == (1, "INVALID_EVENT_TYPE")
+    assert kept["results"][0]["status"] == "CAPTURE_STATUS_ACCEPTED"
+    assert run("events", kept["document"], **shop.by("issuer")).json == document
+    again = run("capture", good, **shop.by("issuer"))
+    assert (again.status, "duplicate" in again.out) == (0, True)
+    found = run("events", "urn:epc:id:sscc:4012345.0000000001", "--json", **shop.by("issuer"))
+    assert found.json["epcisBody"]["eventList"] == document["epcisBody"]["eventList"]  # type: ignore[index]
+    timeline = run("trace", "040123450000000016", **shop.by("issuer"))
+    assert "shipping (in transit)" in timeline.out
+
+
+def test_exported_keys_verify_without_a_network(
+    shop: Shop, run: Command, goods: str, tmp_path: Path
+) -> None:
+    batch = _batch(run, shop, goods, "K1")
+    codes = run("issue", batch, "1", "--json", **shop.by("issuer")).json
+    file = tmp_path / "keys.json"
+    assert run("keys", "export", "-o", file, server=shop.server).status == 0
+    keys = KeySet.load(file)
+    assert verify_offline(codes["uri"], keys, RESOLVER).status is OfflineStatus.AUTHENTIC
+    assert verify_offline(codes["uri"][:-2] + "AA", keys, RESOLVER).status is OfflineStatus.FALSE
+    listed = run("keys", "list", gln_of(902), "--json", **shop.by("issuer")).json["keys"]
+    revoked = run("keys", "create", gln_of(902), "--json", **shop.by("issuer")).json["name"]
+    assert run("keys", "revoke", revoked, "--reason", "test", **shop.by("issuer")).status == 0
+    after = run("keys", "list", gln_of(902), "--json", **shop.by("issuer")).json["keys"]
+    assert len(after) == len(listed) + 1
+    assert [bool(key.get("revokeTime")) for key in after] == [False] * len(listed) + [True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason", "cure"),
+    [
+        (["trace", "nonsense"], "INVALID_EPC", ""),
+        (["issue", "12/L", "1"], "INVALID_GTIN", ""),
+        (["recall", "create", "L", "--zh", "x"], "INVALID_NAME", ""),
+        (["keys", "create", gln_of(999)], "PARTY_NOT_FOUND", "register party"),
+        (["capture", "no-such-file.json"], "FILE_ERROR", ""),
+        (["register", "batch", "06901234005011/Z", "--quantity", "0", "--produced", "2026-10-01"],
+         "MISSING_FIELD", ""),
+        (["issue", "06901234005011/NONE", "1"], "BATCH_NOT_FOUND", "register batch"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else str(value)[:20],
+)  # fmt: skip
+def test_a_failure_names_reason_and_cure(
+    shop: Shop, run: Command, goods: str, arguments: list[str], reason: str, cure: str
+) -> None:
+    ran = run(*arguments, "--json", **shop.by("issuer"))
+    assert (ran.status, ran.error["reason"]) == (1, reason), ran.err
+    assert cure in ran.error["cure"]
+    said = run(*arguments, **shop.by("issuer")).err
+    assert f"reason: {reason}" in said
+    assert "Traceback" not in said
+
+
+def test_without_a_key_or_a_service_the_cure_is_said(shop: Shop, run: Command) -> None:
+    ran = run("trace", "06901234005011/A1", "--json", server=shop.server, api_key="")
+    assert (ran.error["reason"], "TRACECHAIN_API_KEY" in ran.error["cure"]) == (
+        "MISSING_CREDENTIAL",
+        True,
+    )
+    ran = run("verify", "x", "--json", server="127.0.0.1:1")
+    assert (ran.status, "tracechain serve" in ran.error["cure"]) == (1, True)
+    ran = run("trace", "x", "--json", server="example.org:50051", api_key="tck_secret")
+    assert ran.error["reason"] == "PLAINTEXT_REFUSED"
+
+
+def test_the_configuration_is_printed_and_hides_secrets(run: Command, tmp_path: Path) -> None:
+    secret = "c2VjcmV0" * 5
+    shown = run("config", "--json", kek=secret, workers="3")
+    assert (shown.json["kek"], shown.json["workers"]) == ("***", 3)
+    assert secret not in run("config", kek=secret).out
+    file = tmp_path / "other.toml"
+    file.write_text('workers = 2\nlog_level = "debug"\n')
+    shown = run("config", "--json", config=str(file), log_level="error")
+    assert (shown.json["workers"], shown.json["log_level"]) == (2, "error")
+    wrong = run("config", "--json", workers="many")
+    assert (wrong.status, wrong.error["fields"][0]["field"]) == (1, "workers")
+    missing = run("config", "--json", config=str(tmp_path / "none.toml"))
+    assert (missing.status, missing.error["reason"]) == (1, "FILE_ERROR")
+
+
+def test_every_command_has_help_and_json(run: Command) -> None:
+    plain = ("register", "recall", "keys")
+    commands: list[list[str]] = [
+        [name] for name in ("serve", "demo", "issue", "capture", "events", "verify", "claim",
+                            "trace", "assess", "config")
+    ]  # fmt: skip
+    groups = {"register": ("party", "product", "batch", "quantity"),
+              "recall": ("create", "lift", "list"),
+              "keys": ("operator", "credential", "create", "list", "revoke", "export")}  # fmt: skip
+    commands += [[group, name] for group in plain for name in groups[group]]
+    for command in commands:
+        shown = run(*command, "--help")
+        assert (shown.status, "--json" in shown.out) == (0, True), command

@@ -1,0 +1,156 @@
+"""`tracechain serve` and `tracechain demo` as processes: workers, signals, ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.support.command import serving, start
+
+
+def _is_serving(address: str) -> bool:
+    with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=True
+            )
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _eventually(holds: Callable[[], bool], seconds: float = 20) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _log(folder: Path, event: str) -> list[dict[str, object]]:
+    found = []
+    for line in (folder / "log").read_text().splitlines():
+        if line.startswith("{") and (entry := json.loads(line)).get("event") == event:
+            found.append(entry)
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_stop_signal_drains_and_ends_well(tmp_path: Path) -> None:
+    with serving(tmp_path) as (process, address):
+        assert _is_serving(address)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert [entry["event"] for entry in _log(tmp_path, "stopped")] == ["stopped"]
+
+
+def test_workers_share_the_port_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2") as (process, address):
+        assert _eventually(lambda: len(_log(tmp_path, "serving")) == 2)
+        killed = int(str(_log(tmp_path, "serving")[0]["pid"]))
+        os.kill(killed, signal.SIGKILL)
+        assert _eventually(lambda: len(_log(tmp_path, "serving")) == 3)
+        assert len(_log(tmp_path, "worker_died")) == 1
+        assert _is_serving(address)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert len(_log(tmp_path, "stopped")) == 2
+
+
+def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2") as (process, _):
+        assert _eventually(lambda: len(_log(tmp_path, "serving")) == 2)
+        pids = [int(str(entry["pid"])) for entry in _log(tmp_path, "serving")]
+        process.kill()
+        process.wait(10)
+        assert _eventually(lambda: not any(_alive(pid) for pid in pids))
+
+
+def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path) -> None:
+    for workers in ("1", "2"):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            listen = f"127.0.0.1:{taken.getsockname()[1]}"
+            process = start(["serve", "--listen", listen, "--workers", workers, "--json"], tmp_path)
+            process.communicate(timeout=30)
+        assert process.returncode == 1
+    failures = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [failure["error"]["reason"] for failure in failures] == ["PORT_TAKEN"] * 2
+
+
+def test_two_services_never_share_a_port_unasked(tmp_path: Path) -> None:
+    with serving(tmp_path / "a", "--workers", "2") as (_, address):
+        other = start(["serve", "--listen", address, "--workers", "2", "--json"], tmp_path / "b")
+        other.communicate(timeout=30)
+        assert other.returncode == 1
+
+
+def test_plain_text_beyond_loopback_is_refused(tmp_path: Path) -> None:
+    process = start(["serve", "--listen", "0.0.0.0:0", "--json"], tmp_path)
+    process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert '"PLAINTEXT_REFUSED"' in (tmp_path / "log").read_text()
+
+
+def test_the_demo_ends_well_once(tmp_path: Path) -> None:
+    process = start(["demo", "--once"], tmp_path)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, (tmp_path / "log").read_text()
+    for word in ("GENUINE", "COUNTERFEIT", "IMPOSSIBLE_TRAVEL", "NOT_ACTIVATED", "RECALLED_RANGE",
+                 "retail selling"):  # fmt: skip
+        assert word in out
+
+
+def test_the_demo_goes_on_serving_and_what_it_says_to_try_works(tmp_path: Path) -> None:
+    process = start(["demo"], tmp_path)
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if line.startswith("serving on"):
+            break
+    exported = dict(
+        match.groups()
+        for line in lines
+        if (match := re.match(r"export TRACECHAIN_(\w+)=(\S+)", line))
+    )
+    tries = [line for line in lines if re.match(r"\S+ (verify|trace|issue|assess) ", line)]
+    assert len(tries) == 4
+    for line in tries:
+        words = re.sub(r"^\S+ ", "", line).replace("'", "").split()
+        ran = start(
+            words, tmp_path, {k.removeprefix("TRACECHAIN_"): v for k, v in exported.items()}
+        )
+        ran.communicate(timeout=30)
+        assert ran.returncode == 0, line
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_the_script_runs_from_anywhere(tmp_path: Path) -> None:
+    from tests.support.command import ROOT
+
+    ran = subprocess.run(
+        [str(ROOT / "dev"), "help"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "./dev demo" in ran.stdout or "demo" in ran.stdout
