@@ -594,7 +594,7 @@ async def test_who_took_goods_without_naming_a_place_has_them(world: World) -> N
 async def test_what_was_sold_or_destroyed_is_nowhere_any_more(world: World) -> None:
     lot = await world.lot()
     await lot.issue(2)
-    here = {"biz_location": world.issuer.place}
+    here: dict[str, Any] = {"biz_location": world.issuer.place}
     await world.issuer.accepted(
         made(0, code_ranges=[lot.range(0, 2)], **here),
         event(1, "retail_selling", code_ranges=[lot.range(0, 1)], **here),

@@ -536,7 +536,7 @@ def channel_to(target: str, **options: Any) -> grpc.aio.Channel:
     )
 
 
-async def _callers(app: App, channel: grpc.aio.Channel) -> dict[str, Caller]:
+async def _callers(app: App, channel: grpc.aio.Channel) -> dict[str, Any]:
     operator = await _first_operator(app, channel)
     plan = {
         "issuer": (2, "210102", PartyKind.ISSUER, Role.ISSUER, ""),
@@ -547,7 +547,7 @@ async def _callers(app: App, channel: grpc.aio.Channel) -> dict[str, Caller]:
         "jilin": (7, "220000", PartyKind.REGULATOR, Role.INSPECTOR, "220000"),
         "auditor": (8, "110101", PartyKind.REGULATOR, Role.AUDITOR, ""),
     }
-    callers = {"operator": operator, "nobody": Caller(channel, "", None, "")}
+    callers: dict[str, Any] = {"operator": operator, "nobody": Caller(channel, "", None, "")}
     for name, (number, region, kind, role, supervised) in plan.items():
         gln = gln_of(number)
         kind_number = party_pb2.PartyKind.Value(f"PARTY_KIND_{kind.name}")
@@ -616,7 +616,7 @@ async def running_world(folder: Path, **fields: Any) -> AsyncIterator[World]:
         if world is not None:
             await world.stop(0.5)
         else:
-            await server.stop(None)
+            await server.stop(0)
             await app.close()
 
 
@@ -632,7 +632,7 @@ async def second_node(world: World, **fields: Any) -> AsyncIterator[World]:
         "operator", "issuer", "other", "distributor", "shop", "liaoning", "jilin", "auditor",
         "nobody",
     )  # fmt: skip
-    callers = {}
+    callers: dict[str, Any] = {}
     for name in names:
         known: Caller = getattr(world, name)
         callers[name] = Caller(channel, known.gln, known.role, known.api_key, known.region)

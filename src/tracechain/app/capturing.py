@@ -27,7 +27,12 @@ from tracechain.app.stories import Stories
 from tracechain.domain.batch_key import is_registered
 from tracechain.domain.conflict import Conflict
 from tracechain.domain.epcis.event_hash import hash_bytes
-from tracechain.domain.epcis.jsonld import event_to_json
+from tracechain.domain.epcis.jsonld import (
+    event_from_json,
+    event_to_json,
+    parse_document,
+    render_document,
+)
 from tracechain.domain.epcis.model import Action, Event
 from tracechain.domain.epcis.times import parse_time
 from tracechain.domain.epcis.validate import checked
@@ -160,6 +165,32 @@ class Capturing:
             results[i] = CaptureResult(CaptureStatus.DUPLICATE, ready.identity)
         return [result for result in results if result is not None]
 
+    def check_document(self, header: str, events: Sequence[Event | InvalidArgument]) -> list[Event]:
+        """The events of a document that can be kept and come out again; asked before capturing.
+
+        Raises InvalidArgument for an event that could not be read, for a header that is none,
+        TEXT_TOO_LONG.
+        """
+        if len(header) > MAX_BODY:
+            raise InvalidArgument.of("document.json", "TEXT_TOO_LONG", f"at most {MAX_BODY}")
+        whole: list[Event] = []
+        for i, event in enumerate(events):
+            if isinstance(event, InvalidArgument):
+                raise event.under(f"events[{i}]")
+            whole.append(event)
+        if not whole:
+            return whole  # refused by `capture`
+        try:
+            again = parse_document(render_document(header, whole).encode())
+        except ValueError:
+            # The one thing that the model holds and JSON does not.
+            raise InvalidArgument.of("events", "INVALID_NUMBER", "holds no number") from None
+        if len(again.events) != len(whole):
+            raise InvalidArgument.of(
+                "document.json", "INVALID_DOCUMENT", "is the header of other events"
+            )
+        return whole
+
     async def keep_document(
         self,
         principal: Principal,
@@ -170,10 +201,8 @@ class Capturing:
         """Keeps the document that these events came in; gives its id.
 
         Events that were refused are part of the document all the same: it comes out as it went in.
-        Raises InvalidArgument TEXT_TOO_LONG.
+        They were checked by `check_document` before.
         """
-        if len(header) > MAX_BODY:
-            raise InvalidArgument.of("document.json", "TEXT_TOO_LONG", f"at most {MAX_BODY}")
         bodies = [event_to_json(event) for event in events]
         digest = hashlib.sha256(f"{principal.party_gln}\x00{header}".encode())
         entries: list[tuple[bytes, bytes] | str] = []
@@ -203,6 +232,10 @@ class Capturing:
                 "event_time", "EVENT_TIME_IN_FUTURE", "is later than now by our clock"
             )
         body = event_to_json(event)
+        if event.empty_fields and _empty_fields(body) != set(event.empty_fields):
+            raise InvalidArgument.of(
+                "empty_fields", "UNKNOWN_FIELD", "names what cannot be empty in this event"
+            )
         if len(body) > MAX_BODY:
             raise InvalidArgument.of("", "EVENT_TOO_LARGE", f"has more than {MAX_BODY} characters")
         named = await named_things(self._resolver, event, parsed)
@@ -268,6 +301,14 @@ class Capturing:
         for touch in touches:
             starts.update(n for n in (touch.first, touch.end) if thing.first <= n < thing.end)
         return [replace(thing, first=n, end=n + 1) for n in sorted(starts)[:_SAMPLES]]
+
+
+def _empty_fields(body: str) -> set[str]:
+    """The fields that are empty in a stored event; none where it could not be read back."""
+    try:
+        return set(event_from_json(body).empty_fields)
+    except InvalidArgument:
+        return set()
 
 
 def _touches(event: Event, digest: EventDigest, named: Sequence[Named]) -> tuple[Touch, ...]:

@@ -97,5 +97,5 @@ class AdminServicer:
         gln, key_id = names.read_key(request.name, "name")
         time = None
         if request.HasField("revoke_time"):
-            time = request.revoke_time.ToNanoseconds() // 1000
+            time = convert.read_timestamp(request.revoke_time, "revoke_time")
         return convert.key(await self._keyring.revoke(principal, gln, key_id, time, request.reason))

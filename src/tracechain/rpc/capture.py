@@ -27,16 +27,14 @@ class EventServicer:
         self, request: pb.CaptureEventsRequest, principal: Principal
     ) -> pb.CaptureEventsResponse:
         events = [_read(message) for message in request.events]
+        header, whole = request.document.json, []
+        if request.HasField("document"):
+            whole = self._capturing.check_document(header, events)
         results = await self._capturing.capture(principal, events)
         answer = pb.CaptureEventsResponse(results=[_result(result) for result in results])
         if request.HasField("document"):
-            whole = [event for event in events if isinstance(event, Event)]
-            if len(whole) != len(events):
-                raise next(e for e in events if isinstance(e, InvalidArgument))
             answer.document = names.document(
-                await self._capturing.keep_document(
-                    principal, request.document.json, whole, results
-                )
+                await self._capturing.keep_document(principal, header, whole, results)
             )
         return answer
 

@@ -68,6 +68,14 @@ def timestamp(micros: int | None) -> Timestamp | None:
     return Timestamp(seconds=seconds, nanos=rest * 1000)
 
 
+def read_timestamp(value: Timestamp, field: str) -> int:
+    """Microseconds since 1970. Raises InvalidArgument INVALID_TIME for what is no time."""
+    try:
+        return value.ToNanoseconds() // 1000
+    except ValueError:
+        raise InvalidArgument.of(field, "INVALID_TIME", "is no time") from None
+
+
 def text(value: LocalizedText | None) -> party_pb2.LocalizedText | None:
     """A text in two languages; None for one that is not there."""
     if value is None or not (value.zh or value.en):

@@ -259,6 +259,17 @@ _STRUCTURED = frozenset(
     }
 )  # fmt: skip
 
+# Names that an extension cannot have, by the object that it is in: written as JSON it would take
+# the place of the field.
+RESERVED: Mapping[str, frozenset[str]] = {
+    "event": frozenset({*fields.EVENT, *_STRUCTURED, _CONTEXT, _EMPTY}),
+    "location": frozenset(fields.LOCATION),
+    "declaration": frozenset(fields.DECLARATION),
+    "sensor element": frozenset({"sensorMetadata", "sensorReport"}),
+    "sensor metadata": frozenset(fields.SENSOR_METADATA),
+    "sensor report": frozenset(fields.SENSOR_REPORT),
+}
+
 
 def _event(data: dict[str, Any], path: str, context: str) -> Event:
     empties: list[str] = []
@@ -364,7 +375,8 @@ def _plain(event: Event) -> dict[str, Any]:
     _put(data, event, fields.EVENT)
     if event.certification_info:
         listed = list(event.certification_info)
-        data["certificationInfo"] = listed if event.certification_info_is_list else listed[0]
+        one = len(listed) == 1 and not event.certification_info_is_list
+        data["certificationInfo"] = listed[0] if one else listed
     for names, table in ((_QUANTITIES, fields.QUANTITY), (_RANGES, fields.CODE_RANGE)):
         for key, name in names.items():
             elements = cast("tuple[object, ...]", getattr(event, name))
@@ -438,7 +450,7 @@ def _restore(data: dict[str, Any], path: list[str]) -> None:
     """Puts an empty field back. A path that leads nowhere restores nothing."""
     place: Any = data
     for key in path[:-1]:
-        if isinstance(place, list) and key.isdigit() and int(key) < len(place):
+        if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
             place = place[int(key)]
         elif isinstance(place, dict) and key in place:
             place = place[key]

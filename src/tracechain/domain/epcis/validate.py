@@ -8,7 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tracechain.domain.epcis.model import Action, Event, EventType, Extensions, QuantityElement
+from tracechain.domain.epcis.jsonld import RESERVED
+from tracechain.domain.epcis.model import (
+    Action,
+    Event,
+    EventType,
+    Extensions,
+    QuantityElement,
+    SensorReport,
+)
 from tracechain.domain.epcis.reader import read_text
 from tracechain.domain.epcis.times import is_offset, parse_time
 from tracechain.domain.errors import InvalidArgument, Violation
@@ -46,6 +54,7 @@ _QUANTITY_LISTS = (
     "input_quantity_list",
     "output_quantity_list",
 )
+_NUMBERS = ("value", "min_value", "max_value", "mean_value", "s_dev", "perc_rank", "perc_value")
 _MAX_TEXT = 4096
 
 
@@ -135,7 +144,7 @@ class _Check:
             if location is not None:
                 if not location.id:
                     self.say(f"{name}.id", "MISSING_FIELD", "is required")
-                self.extensions(location.extensions, f"{name}.extensions")
+                self.extensions(location.extensions, f"{name}.extensions", "location")
         for i, transaction in enumerate(event.biz_transaction_list):
             if not transaction.biz_transaction:
                 self.say(
@@ -152,23 +161,35 @@ class _Check:
         declaration = event.error_declaration
         if declaration is not None:
             self.time(declaration.declaration_time, "error_declaration.declaration_time")
-            self.extensions(declaration.extensions, "error_declaration.extensions")
+            self.extensions(declaration.extensions, "error_declaration.extensions", "declaration")
         for i, element in enumerate(event.sensor_element_list):
             at = f"sensor_element_list[{i}]"
-            self.extensions(element.extensions, f"{at}.extensions")
+            self.extensions(element.extensions, f"{at}.extensions", "sensor element")
             if element.sensor_metadata is not None:
                 self.extensions(
-                    element.sensor_metadata.extensions, f"{at}.sensor_metadata.extensions"
+                    element.sensor_metadata.extensions,
+                    f"{at}.sensor_metadata.extensions",
+                    "sensor metadata",
                 )
             for k, report in enumerate(element.sensor_report):
-                self.extensions(report.extensions, f"{at}.sensor_report[{k}].extensions")
+                self.report(report, f"{at}.sensor_report[{k}]")
         self.extensions(event.ilmd, "ilmd")
-        self.extensions(event.extensions, "extensions")
+        self.extensions(event.extensions, "extensions", "event")
         if event.context:
             self.json_text(event.context, "context")
 
-    def extensions(self, extensions: Extensions, field: str) -> None:
+    def report(self, report: SensorReport, at: str) -> None:
+        for name in _NUMBERS:
+            number = getattr(report, name)
+            if number is not None and not math.isfinite(number):
+                self.say(f"{at}.{name}", "INVALID_NUMBER", "is no number")
+        self.extensions(report.extensions, f"{at}.extensions", "sensor report")
+
+    def extensions(self, extensions: Extensions, field: str, place: str = "") -> None:
+        reserved = RESERVED.get(place, frozenset())
         for name, text in extensions:
+            if name in reserved:
+                self.say(f"{field}[{name}]", "FIELD_NOT_ALLOWED", "is a field of EPCIS itself")
             self.json_text(text, f"{field}[{name}]")
 
     def json_text(self, text: str, field: str) -> None:
