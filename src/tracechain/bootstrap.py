@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import grpc
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.fact_codec import FactCodec
-from tracechain.adapters.grouped import GroupedEvents, GroupedScans
+from tracechain.adapters.grouped import GroupedEvents, GroupedProofs, GroupedScans
 from tracechain.adapters.keys import (
     AesGcmVault,
     HmacDigester,
@@ -36,6 +38,7 @@ from tracechain.app.keyring import Keyring
 from tracechain.app.parties import Parties
 from tracechain.app.ports import Cache
 from tracechain.app.products import Products
+from tracechain.app.proving import Prover
 from tracechain.app.reading import Reading
 from tracechain.app.recalling import Recalling
 from tracechain.app.resolving import Resolver
@@ -84,6 +87,7 @@ class App:
     scanning: Scanning
     servicers: list[Servicer]
     gate: Gate
+    _proofs: GroupedProofs
     _scans: GroupedScans
     _events: GroupedEvents
     _caches: CacheStack
@@ -95,7 +99,7 @@ class App:
         self._poll.cancel()
         with suppress(asyncio.CancelledError):
             await self._poll
-        for group in (self._scans, self._events):
+        for group in (self._proofs, self._scans, self._events):
             await group.close()
         await self._caches.close()
         self._executor.shutdown(cancel_futures=True)
@@ -115,7 +119,9 @@ async def build(settings: Settings) -> App:
     layers: list[Cache] = [memory]
     if settings.redis_url:
         redis = RedisCache(
-            Redis.from_url(settings.redis_url),
+            # At once and once more: after a restart of Redis the pooled connections are dead, and
+            # an invalidation that is lost with one leaves other nodes with old facts.
+            Redis.from_url(settings.redis_url, retry=Retry(NoBackoff(), 2)),
             FactCodec(),
             master.derive("cache-mac/v1"),
             clock,
@@ -145,8 +151,11 @@ async def build(settings: Settings) -> App:
     for layer in reversed(layers):
         facts = CachedFacts(facts, layer)
     digester = HmacDigester(master)
+    prover = Prover(keyring, settings.resolver)
+    proofs = GroupedProofs(prover.all_of, capacity=settings.scan_queue)
     scanning = Scanning(
-        keyring,
+        prover,
+        proofs.prove,
         facts,
         UnitFactSource(stories),
         scans,
@@ -154,9 +163,8 @@ async def build(settings: Settings) -> App:
         digester,
         clock,
         os.urandom,
-        settings.resolver,
     )
-    claiming = Claiming(scanning, facts, store, changes, digester, clock)
+    claiming = Claiming(proofs.prove, facts, store, changes, digester, clock)
     executor = ThreadPoolExecutor(settings.sign_threads or os.cpu_count() or 1, "sign")
     products = Products(store, store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, executor, settings.resolver)
@@ -186,7 +194,7 @@ async def build(settings: Settings) -> App:
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers, Gate(credentials),
-        scans, events, changes, executor, poll,
+        proofs, scans, events, changes, executor, poll,
     )  # fmt: skip
 
 

@@ -532,9 +532,6 @@ async def test_without_redis_every_answer_is_right_and_with_it_again_it_is_used_
         assert {serial for serial, _ in found} == {code.serial for code in codes}
 
 
-@pytest.mark.xfail(
-    reason="RedisCache.invalidate gives up where its pooled connection is from before the restart"
-)
 async def test_after_redis_came_back_the_nodes_tell_each_other_again(
     nodes: tuple[World, World], own_redis: RedisServer
 ) -> None:

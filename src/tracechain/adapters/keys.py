@@ -18,6 +18,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tracechain.domain.errors import DataCorrupted, Unavailable
@@ -102,18 +103,21 @@ class HmacDigester:
     def __init__(self, master: MasterKey) -> None:
         self._device_key = master.derive("device-mark/v1")
         self._claim_key = master.derive("claim-mark/v1")
-        self._month = (-1, b"")
+        self._month: tuple[int, HMAC] | None = None
 
     def device_mark(self, device_id: str, time: int) -> bytes:
         """See Digester. The salt rotates with the calendar month, UTC."""
         if not device_id:
             return b""
         day = time // 86_400_000_000
-        if self._month[0] != day:
+        if self._month is None or self._month[0] != day:
             moment = datetime.datetime.fromtimestamp(time / 1e6, datetime.UTC)
             salt = hmac.digest(self._device_key, moment.strftime("%Y-%m").encode(), "sha256")
-            self._month = (day, salt)
-        return hmac.digest(self._month[1], device_id.encode(), "sha256")[:8]
+            self._month = (day, HMAC(salt, hashes.SHA256()))
+        # A copy of a keyed state: setting up the key would cost more than the mark.
+        mark = self._month[1].copy()
+        mark.update(device_id.encode())
+        return mark.finalize()[:8]
 
     def claim_mark(self, device_id: str, gtin: str, serial: str) -> bytes:
         """See Digester."""

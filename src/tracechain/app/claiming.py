@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tracechain.app.facts import FactSource
 from tracechain.app.ports import Clock, Digester, Invalidation, ScanStore
-from tracechain.app.scanning import MAX_CODE, MAX_DEVICE, Scanning
+from tracechain.app.proving import Prove
+from tracechain.app.scanning import MAX_CODE, MAX_DEVICE
 from tracechain.domain.claim import Claim, ClaimAttempt, ClaimStatus
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.verdict import Verdict, was_issued
@@ -15,14 +16,14 @@ class Claiming:
 
     def __init__(
         self,
-        scanning: Scanning,
+        prove: Prove,
         facts: FactSource,
         scans: ScanStore,
         changes: Invalidation,
         digester: Digester,
         clock: Clock,
     ) -> None:
-        self._scanning = scanning
+        self._prove = prove
         self._facts = facts
         self._scans = scans
         self._changes = changes
@@ -37,7 +38,7 @@ class Claiming:
             )
         if len(code) > MAX_CODE:
             raise InvalidArgument.of("code", "TEXT_TOO_LONG", f"at most {MAX_CODE} characters")
-        found = self._scanning.prove(code)
+        found = await self._prove(code)
         if isinstance(found, Verdict):
             return Claim(ClaimStatus.NOT_ISSUED, None, 0)
         proved, key = found

@@ -14,9 +14,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from tracechain.app.facts import FactSource, UnitFactSource
-from tracechain.app.keyring import Keyring, WorkingKey
 from tracechain.app.ports import Clock, Digester, Directory, ScanAnswer
-from tracechain.domain.code import CodeDefect, MalformedCode, ScannedCode, parse_code
+from tracechain.app.proving import Prove, Prover
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.region import Region
 from tracechain.domain.scan import Scan
@@ -27,13 +26,11 @@ from tracechain.domain.verdict import (
     counterfeit,
     decide,
     unproved,
-    unreadable,
     was_issued,
 )
 
 MAX_CODE = 2048
 MAX_DEVICE = 128
-_REMEMBERED = 100_000
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 _DAY = 86_400_000_000
 
@@ -55,21 +52,13 @@ class ScanRecorder(Protocol):
         """What the scan finds, once it is durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proved:
-    """A code whose token is right, and the position that its serial inverts to."""
-
-    code: ScannedCode
-    batch_number: int
-    index: int
-
-
 class Scanning:
     """Verifies codes and records their scans."""
 
     def __init__(
         self,
-        keyring: Keyring,
+        prover: Prover,
+        prove: Prove,
         facts: FactSource,
         units: UnitFactSource,
         recorder: ScanRecorder,
@@ -77,9 +66,9 @@ class Scanning:
         digester: Digester,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
-        resolver: str,
     ) -> None:
-        self._keyring = keyring
+        self._prover = prover
+        self._prove = prove
         self._facts = facts
         self._units = units
         self._recorder = recorder
@@ -87,34 +76,7 @@ class Scanning:
         self._digester = digester
         self._clock = clock
         self._random = random_bytes
-        self._resolver = resolver
-        # Tokens found right before. A token that is right stays right: keys are looked up anew.
-        self._proved: dict[str, Proved] = {}
         self._today = (-1, "")
-
-    def prove(self, text: str) -> tuple[Proved, WorkingKey] | Verdict:
-        """The arithmetic of a code: what it proves, or the verdict where it proves nothing."""
-        proved = self._proved.get(text)
-        if proved is not None:
-            key = self._keyring.get(proved.code.key_id)
-            if key is not None:
-                return proved, key
-        try:
-            code = parse_code(text, self._resolver)
-        except MalformedCode as error:
-            if error.detail is CodeDefect.UNKNOWN_RESOLVER:
-                return unreadable(VerdictReason.UNKNOWN_RESOLVER)
-            return unreadable(VerdictReason.MALFORMED_CODE)
-        key = self._keyring.get(code.key_id)
-        if key is None:
-            return unproved(code, VerdictReason.UNKNOWN_KEY)
-        if not key.verify(code):
-            return counterfeit(code, VerdictReason.TOKEN_FALSE)
-        proved = Proved(code, *key.secret.position(code.serial_value))
-        if len(self._proved) >= _REMEMBERED:
-            self._proved.clear()
-        self._proved[text] = proved
-        return proved, key
 
     async def verify(self, request: ScanRequest) -> Verdict:
         """The verdict on a scan, once the scan is durable.
@@ -123,7 +85,7 @@ class Scanning:
         is too long), Unavailable or ResourceExhausted where it cannot be recorded now.
         """
         _check(request)
-        found = self.prove(request.code)
+        found = self._prover.remembered(request.code) or await self._prove(request.code)
         if isinstance(found, Verdict):
             return found
         proved, key = found

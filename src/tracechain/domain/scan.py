@@ -7,7 +7,7 @@ places are divisions, never positions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntFlag
 
 MARK_BYTES = 8
@@ -93,16 +93,11 @@ def fold_scan(before: ScanSummary | None, scan: Scan, rules: ScanRules) -> ScanS
             devices += scan.device
         if len(devices) > rules.max_devices * MARK_BYTES:
             suspicion |= Suspicion.MANY_DEVICES
-    return replace(
-        before,
-        last_time=scan.time,
-        last_device=scan.device,
-        last_region=scan.region,
-        last_id=scan.scan_id,
-        count=before.count + 1,
-        devices=devices,
-        suspicion=suspicion,
-    )
+    return ScanSummary(
+        before.first_time, before.first_device, before.first_region, before.first_id,
+        scan.time, scan.device, scan.region, scan.scan_id,
+        before.count + 1, devices, suspicion,
+    )  # fmt: skip
 
 
 def _known(marks: bytes, mark: bytes) -> bool:

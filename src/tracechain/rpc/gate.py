@@ -66,8 +66,7 @@ class Gate:
         if access.public == bool(access.roles):
             raise RuntimeError(f"{method.full_name} does not say who may call it")
         roles = None if access.public else frozenset(_role(number) for number in access.roles)
-        required = _required(method.input_type)
-        guard = _Guard(self._authenticator, roles, required, method.full_name)
+        guard = _Guard(self._authenticator, roles, method)
         request_class = GetMessageClass(method.input_type)
         response_class = GetMessageClass(method.output_type)
         make: Any
@@ -87,6 +86,9 @@ class Gate:
         )
 
 
+_MAX_REQUEST_ID = 64
+
+
 class _Guard:
     """What stands in front of one method."""
 
@@ -94,13 +96,13 @@ class _Guard:
         self,
         authenticator: Authenticator,
         roles: frozenset[Role] | None,
-        required: Callable[[Any], Sequence[Violation]] | None,
-        name: str,
+        method: MethodDescriptor,
     ) -> None:
         self._authenticator = authenticator
         self._roles = roles
-        self._required = required
-        self._name = name
+        self._required = _required(method.input_type)
+        self._has_request_id = "request_id" in method.input_type.fields_by_name
+        self._name = method.full_name
 
     def unary(self, call: Callable[..., Awaitable[Message]]) -> Any:
         if self._roles is None:
@@ -160,6 +162,10 @@ class _Guard:
         if request is _UNREADABLE:
             raise InvalidArgument.of(
                 "request", "INVALID_FIELD_TYPE", "these bytes are no message of the method's type"
+            )
+        if self._has_request_id and len(request.request_id) > _MAX_REQUEST_ID:  # type: ignore[attr-defined]
+            raise InvalidArgument.of(
+                "request_id", "TEXT_TOO_LONG", f"at most {_MAX_REQUEST_ID} characters are taken"
             )
         if self._required is not None and (violations := self._required(request)):
             raise InvalidArgument(violations)

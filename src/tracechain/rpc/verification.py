@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from tracechain.app.claiming import Claiming
 from tracechain.app.keyring import Keyring
 from tracechain.app.ports import Clock
@@ -128,35 +130,29 @@ class VerificationServicer:
 
     def _answer(self, verdict: Verdict) -> pb.Verdict:
         answer = pb.Verdict()
-        if verdict.batch is not None:
-            answer.CopyFrom(self._templates.of(verdict.batch))
-        answer.outcome = _OUTCOME[verdict.outcome]
-        answer.issuance = _ISSUANCE[verdict.issuance]
-        if verdict.state is not None:
-            answer.state = _STATE[verdict.state]
-        answer.history = _HISTORY[verdict.history]
-        answer.reasons.extend([_REASON[reason] for reason in verdict.reasons])
-        answer.message.CopyFrom(_MESSAGE[verdict.reasons[0]])
-        answer.gtin = verdict.gtin
+        answer.CopyFrom(self._templates.of(verdict))
         answer.serial = verdict.serial
         if verdict.previous_scans:
             answer.previous_scans = verdict.previous_scans
         if verdict.first_scan_time is not None:
-            answer.first_scan_time.FromMicroseconds(verdict.first_scan_time)
+            _stamp(answer.first_scan_time, verdict.first_scan_time)
         if verdict.claim_time is not None:
-            answer.claim_time.FromMicroseconds(verdict.claim_time)
+            _stamp(answer.claim_time, verdict.claim_time)
         if verdict.notice is not None:
             answer.notice.zh, answer.notice.en = verdict.notice.zh, verdict.notice.en
-        answer.verify_time.FromMicroseconds(self._clock())
+        _stamp(answer.verify_time, self._clock())
         return answer
 
 
+_NO_TEXT = party_pb2.LocalizedText()
 # The hot path looks numbers up in plain dicts, made once.
 _OUTCOME: dict[Outcome, Any] = {v: convert.number(pb.Outcome, v) for v in Outcome}
 _ISSUANCE: dict[Issuance, Any] = {v: convert.number(pb.Issuance, v) for v in Issuance}
-_STATE: dict[UnitState, Any] = {v: convert.number(pb.UnitState, v) for v in UnitState}
+_STATE: dict[UnitState | None, Any] = {
+    v: convert.number(pb.UnitState, v) for v in (None, *UnitState)
+}
 _REASON: dict[VerdictReason, Any] = {v: convert.number(pb.VerdictReason, v) for v in VerdictReason}
-_MESSAGE = {v: convert.text(words(v)) or party_pb2.LocalizedText() for v in VerdictReason}
+_MESSAGE = {v: convert.text(words(v)) or _NO_TEXT for v in VerdictReason}
 _HISTORY = {
     value: pb.History.Value(
         "HISTORY_UNSPECIFIED" if value is History.NONE else f"HISTORY_{value.upper()}"
@@ -166,31 +162,54 @@ _HISTORY = {
 
 
 class _Templates:
-    """The part of an answer that is the same for every unit of a batch, made once.
+    """The part of an answer that units of a batch have in common, made once.
 
-    Found by identity: facts are values that caches share, and comparing them costs more than
-    making the message.
+    Batches are told apart by identity: facts are values that caches share, and comparing them
+    costs more than making the message.
     """
 
     def __init__(self) -> None:
-        self._made: dict[int, tuple[BatchFacts, pb.Verdict]] = {}
+        self._made: dict[tuple[object, ...], tuple[BatchFacts, pb.Verdict]] = {}
 
-    def of(self, batch: BatchFacts) -> pb.Verdict:
-        known = self._made.get(id(batch))
+    def of(self, verdict: Verdict) -> pb.Verdict:
+        batch = verdict.batch
+        if batch is None:
+            return _template(verdict)
+        key = (
+            id(batch), verdict.outcome, verdict.issuance, verdict.state, verdict.history,
+            verdict.reasons,
+        )  # fmt: skip
+        known = self._made.get(key)
         if known is not None:
             return known[1]
-        made = pb.Verdict(
-            lot=batch.batch.lot,
-            product=convert.text(batch.product.display_name),
-            issuer=convert.text(batch.issuer_name),
-            production_date=batch.batch.production_date,
-            expiration_date=batch.batch.expiration_date,
-        )
+        made = _template(verdict)
+        made.lot = batch.batch.lot
+        made.product.CopyFrom(convert.text(batch.product.display_name) or _NO_TEXT)
+        made.issuer.CopyFrom(convert.text(batch.issuer_name) or _NO_TEXT)
+        made.production_date = batch.batch.production_date
+        made.expiration_date = batch.batch.expiration_date
         if len(self._made) >= _TEMPLATES:
             self._made.clear()
         # The facts are kept too, so that their identity cannot be given to another object.
-        self._made[id(batch)] = (batch, made)
+        self._made[key] = (batch, made)
         return made
+
+
+def _template(verdict: Verdict) -> pb.Verdict:
+    return pb.Verdict(
+        outcome=_OUTCOME[verdict.outcome],
+        issuance=_ISSUANCE[verdict.issuance],
+        state=_STATE[verdict.state],
+        history=_HISTORY[verdict.history],
+        reasons=[_REASON[reason] for reason in verdict.reasons],
+        message=_MESSAGE[verdict.reasons[0]],
+        gtin=verdict.gtin,
+    )
+
+
+def _stamp(field: Timestamp, micros: int) -> None:
+    field.seconds, rest = divmod(micros, 1_000_000)
+    field.nanos = rest * 1000
 
 
 def _scan(request: pb.VerifyCodeRequest) -> ScanRequest:

@@ -1,0 +1,76 @@
+"""The arithmetic of a code: is its token right, and which unit does its serial name.
+
+A code that fails costs this and nothing else: no cache, no store. A token that was right stays
+right, so proofs are remembered; the key is looked up anew each time, for it may be revoked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from tracechain.app.keyring import Keyring, WorkingKey
+from tracechain.domain.code import CodeDefect, MalformedCode, ScannedCode, parse_code
+from tracechain.domain.verdict import (
+    Verdict,
+    VerdictReason,
+    counterfeit,
+    unproved,
+    unreadable,
+)
+
+_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A code whose token is right, and the position that its serial inverts to."""
+
+    code: ScannedCode
+    batch_number: int
+    index: int
+
+
+Finding = tuple[Proved, WorkingKey] | Verdict
+# Proves one text among others, beside the event loop.
+Prove = Callable[[str], Awaitable[Finding]]
+
+
+class Prover:
+    """Proves codes. `all_of` may run on another thread than the rest: what it shares are dicts of
+    values that never change, and a lost entry is proved again."""
+
+    def __init__(self, keyring: Keyring, resolver: str) -> None:
+        self._keyring = keyring
+        self._resolver = resolver
+        self._proved: dict[str, Proved] = {}
+
+    def remembered(self, text: str) -> Finding | None:
+        """What was proved of this text before; None where it has to be proved."""
+        proved = self._proved.get(text)
+        if proved is None:
+            return None
+        key = self._keyring.get(proved.code.key_id)
+        return None if key is None else (proved, key)
+
+    def all_of(self, texts: Sequence[str]) -> list[Finding]:
+        """For each text what it proves, or the verdict where it proves nothing."""
+        return [self._one(text) for text in texts]
+
+    def _one(self, text: str) -> Finding:
+        try:
+            code = parse_code(text, self._resolver)
+        except MalformedCode as error:
+            if error.detail is CodeDefect.UNKNOWN_RESOLVER:
+                return unreadable(VerdictReason.UNKNOWN_RESOLVER)
+            return unreadable(VerdictReason.MALFORMED_CODE)
+        key = self._keyring.get(code.key_id)
+        if key is None:
+            return unproved(code, VerdictReason.UNKNOWN_KEY)
+        if not key.verify(code):
+            return counterfeit(code, VerdictReason.TOKEN_FALSE)
+        proved = Proved(code, *key.secret.position(code.serial_value))
+        if len(self._proved) >= _REMEMBERED:
+            self._proved.clear()
+        self._proved[text] = proved
+        return proved, key
