@@ -529,7 +529,7 @@ async def test_without_redis_every_answer_is_right_and_with_it_again_it_is_used_
         found = await asyncio.wait_for(load, TIMEOUT)
         assert len(found) > 50
         assert {word for _, word in found} == {"GENUINE"}
-        assert {serial for serial, _ in found} == {code.serial for code in codes}
+        assert {serial for serial, _ in found} <= {code.serial for code in codes}
 
 
 async def test_after_redis_came_back_the_nodes_tell_each_other_again(
