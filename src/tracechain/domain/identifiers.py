@@ -510,6 +510,19 @@ def parse_epc(uri: str, field: str = "epc") -> Epc:
     syntax; a reason of the key (INVALID_GTIN_CHECK_DIGIT ...) if a Digital Link is well formed
     but for its check digit. A link that is a GS1 one only at first sight is OTHER.
     """
+    try:
+        return _known(uri)
+    except InvalidArgument:
+        return _parse(uri, field)  # the same error, at the caller's field
+
+
+# An event names the same few places and things again and again, and each step parses them.
+@lru_cache(maxsize=16_384)
+def _known(uri: str) -> Epc:
+    return _parse(uri, "epc")
+
+
+def _parse(uri: str, field: str) -> Epc:
     if uri.startswith(_SGTIN_LINK) and uri[36:40] == "/21/":
         number = uri[40:]  # what a capture is full of, already canonical
         if number.isalnum() and number.isascii() and len(number) <= 20 and _is_digits(uri[22:36]):

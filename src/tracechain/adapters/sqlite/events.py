@@ -98,10 +98,9 @@ class EventPart:
     ) -> list[list[Touch]]:
         latest = until if until is not None else (1 << 63) - 1
 
-        def one(connection: sqlite3.Connection, thing: Thing) -> list[Touch]:
+        def one(connection: sqlite3.Connection, thing: Thing, levels: Sequence[int]) -> list[Touch]:
             rows: list[tuple[Any, ...]] = []
-            # Large runs first: where the limit cuts, it cuts what concerns single units.
-            for level in range(len(LEVELS) - 1, -1, -1):
+            for level in levels:
                 if len(rows) >= limit:
                     break
                 rows += connection.execute(
@@ -119,7 +118,14 @@ class EventPart:
             found = [read_touch(row) for row in rows]
             return sorted(found, key=lambda t: (t.digest.event_time, t.digest.event_id))
 
-        return await self._reader.read(lambda c: [one(c, thing) for thing in things])
+        def work(connection: sqlite3.Connection) -> list[list[Touch]]:
+            # Goods have runs of one or two sizes: looking once spares each thing the others.
+            levels = {
+                key: _levels(connection, key) for key in {thing.batch_key for thing in things}
+            }
+            return [one(connection, thing, levels[thing.batch_key]) for thing in things]
+
+        return await self._reader.read(work)
 
     async def places(self, batch_key: int, limit: int) -> list[PlaceSummary]:
         sql = (
@@ -175,6 +181,18 @@ class EventPart:
             for entry in json.loads(row[3])
         )
         return StoredDocument(row[0], row[1], row[2], entries, row[4])
+
+
+def _levels(connection: sqlite3.Connection, batch_key: int) -> list[int]:
+    """The size classes that a key has runs of, large ones first: where a limit cuts, it cuts what
+    concerns single units."""
+    return [
+        level
+        for level in range(len(LEVELS) - 1, -1, -1)
+        if connection.execute(
+            "SELECT 1 FROM touch WHERE batch_key = ? AND level = ? LIMIT 1", (batch_key, level)
+        ).fetchone()
+    ]
 
 
 def _event_key(event_id: bytes) -> int:
