@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from tracechain.adapters.keys import (
     master_key_from_text,
 )
 from tracechain.adapters.memory_cache import MemoryCache
+from tracechain.adapters.press import Press
 from tracechain.adapters.redis_cache import RedisCache
 from tracechain.adapters.sqlite import SqliteStore, open_store
 from tracechain.app.assessing import Assessing
@@ -91,7 +91,7 @@ class App:
     _scans: GroupedScans
     _events: GroupedEvents
     _caches: CacheStack
-    _executor: ThreadPoolExecutor
+    _press: Press
     _poll: asyncio.Task[None]
 
     async def close(self) -> None:
@@ -102,7 +102,7 @@ class App:
         for group in (self._proofs, self._scans, self._events):
             await group.close()
         await self._caches.close()
-        self._executor.shutdown(cancel_futures=True)
+        self._press.close()
         await self.store.close()
 
 
@@ -165,9 +165,9 @@ async def build(settings: Settings) -> App:
         os.urandom,
     )
     claiming = Claiming(proofs.prove, facts, store, changes, digester, clock)
-    executor = ThreadPoolExecutor(settings.sign_threads or os.cpu_count() or 1, "sign")
+    press = Press(master, settings.sign_processes or os.cpu_count() or 1)
     products = Products(store, store, visibility, changes, clock)
-    issuing = Issuing(store, keyring, visibility, changes, clock, executor, settings.resolver)
+    issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
     capturing = Capturing(
         resolver,
@@ -194,7 +194,7 @@ async def build(settings: Settings) -> App:
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers, Gate(credentials),
-        proofs, scans, events, changes, executor, poll,
+        proofs, scans, events, changes, press, poll,
     )  # fmt: skip
 
 

@@ -108,8 +108,13 @@ class Settings(BaseSettings):
     future_tolerance_s: Annotated[
         int, Field(ge=0, description="How far ahead of our clock an event's time may be.")
     ] = 300
-    sign_threads: Annotated[
-        int, Field(ge=0, description="Threads that sign codes; 0: one for each core.")
+    sign_processes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Processes that make the codes of large orders, started with the first; "
+            "0: one for each core.",
+        ),
     ] = 0
     max_message_bytes: Annotated[
         int, Field(ge=65_536, description="Largest message taken; larger is RESOURCE_EXHAUSTED.")

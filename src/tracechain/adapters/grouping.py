@@ -16,6 +16,18 @@ I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
 
+class _Place(asyncio.Future[O]):
+    """An answer to come, which tells when its caller leaves."""
+
+    on_leaving: Callable[[], None]
+
+    def cancel(self, msg: object = None) -> bool:
+        left = super().cancel(msg)
+        if left:
+            self.on_leaving()
+        return left
+
+
 class Grouper(Generic[I, O]):
     """Gathers items and hands them to `work` in groups; each caller gets the answer to its own.
 
@@ -38,19 +50,28 @@ class Grouper(Generic[I, O]):
         self._linger = linger
         self._pending: list[tuple[I, asyncio.Future[O]]] = []
         self._worker: asyncio.Task[None] | None = None
+        # Whether somebody left since the queue was last searched for empty places.
+        self._left = False
 
     def submit(self, item: I) -> asyncio.Future[O]:
         """A future for the answer to `item`, which is taken at once: awaiting it can come later,
         or never. Raises ResourceExhausted; the future raises what `work` raised for the item."""
+        if self._left and len(self._pending) >= self._capacity:
+            self._pending = [entry for entry in self._pending if not entry[1].done()]
+            self._left = False
         if len(self._pending) >= self._capacity:
             raise ResourceExhausted(
                 "QUEUE_FULL", f"{self._capacity} requests are waiting already", retry_after=0.5
             )
-        future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
+        future: _Place[O] = _Place()
+        future.on_leaving = self._leave
         self._pending.append((item, future))
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain())
         return future
+
+    def _leave(self) -> None:
+        self._left = True
 
     async def _drain(self) -> None:
         try:

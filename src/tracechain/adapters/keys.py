@@ -12,7 +12,9 @@ import base64
 import datetime
 import hmac
 import os
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -55,24 +57,35 @@ def master_key_from_file(path: Path, *, create: bool) -> MasterKey:
 
     Raises Unavailable: KEK_MISSING, KEK_INVALID, KEK_EXPOSED (others may read the file).
     """
-    if create:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # Exclusive: of two processes that start together one makes it, the other reads it.
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(handle, "w") as file:
-                file.write(base64.b64encode(os.urandom(KEK_BYTES)).decode() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+    if create and not path.exists():
+        _make(path)
     try:
         if path.stat().st_mode & 0o077:
             raise Unavailable("KEK_EXPOSED", f"others may read {path}; make it chmod 600")
         return master_key_from_text(path.read_text())
     except FileNotFoundError:
         raise Unavailable("KEK_MISSING", f"there is no key-encryption key at {path}") from None
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Written whole under another name: who dies here, or looks meanwhile, finds no half of a key.
+    handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(base64.b64encode(os.urandom(KEK_BYTES)).decode() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # Of processes that start together the first gives it its name, and the others read it.
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class AesGcmVault:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 import structlog
@@ -27,6 +29,10 @@ _MAC_BYTES = 16
 _CHANNEL = "tracechain:invalidate"
 # How long a failing Redis is left alone before it is tried again, in microseconds.
 _PAUSE = 500_000
+# How soon, in seconds, an invalidation is told again that Redis did not take, and how many at once:
+# more would not fit into the time that one exchange has.
+_PAY_EVERY = 0.05
+_PAID_AT_ONCE = 250
 _LOG = structlog.get_logger(__name__)
 
 
@@ -36,6 +42,13 @@ class Codec(Protocol):
     def encode(self, value: object) -> bytes: ...
 
     def decode(self, field: str, data: bytes) -> object: ...
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Debt:
+    """An invalidation that Redis has not taken yet, and until when it can matter."""
+
+    until: int
 
 
 class RedisCache:
@@ -68,8 +81,12 @@ class RedisCache:
         self._listeners: list[Callable[[int], None]] = []
         self._listening: asyncio.Task[None] | None = None
         self._me = secrets.token_hex(8)
+        self._owed: dict[int, _Debt] = {}
+        self._paying: asyncio.Task[None] | None = None
 
     async def lookup(self, batch_key: int, field: str) -> CacheHit:
+        if batch_key in self._owed:
+            return CacheHit(None, None)
         names = [_generation_name(batch_key), _entry_name(batch_key, field)]
         found = await self._ask(lambda: self._get(names))
         if found is None:
@@ -114,19 +131,49 @@ class RedisCache:
         return hmac.digest(self._mac_key, head + body, "sha256")[:_MAC_BYTES]
 
     async def invalidate(self, batch_keys: Sequence[int]) -> None:
-        """Sets new generations and tells the other nodes. Tried even where the breaker is open:
-        an invalidation that is not sent costs other nodes their lifetime of staleness."""
-        self._closed_until = 0
+        """Sets new generations and tells the other nodes, whatever else waits for Redis.
 
-        def send() -> Awaitable[Any]:
-            pipe = self._client.pipeline(transaction=False)
+        What Redis does not take now is owed: until it has taken it, this node asks it nothing
+        about these keys, and goes on telling it for as long as older entries can live.
+        """
+        debt = _Debt(self._clock() + 2 * self._lifetime)
+        mine = dict.fromkeys(batch_keys, debt)
+        self._owed.update(mine)
+        try:
+            await self._pay(mine)
+        finally:
+            left = any(self._owed.get(batch_key) is debt for batch_key in mine)
+            if left and self._paying is None:
+                self._paying = asyncio.create_task(self._pay_later())
+
+    async def _pay(self, owed: Mapping[int, _Debt]) -> None:
+        every = list(owed)
+        for start in range(0, len(every), _PAID_AT_ONCE):
+            batch_keys = every[start : start + _PAID_AT_ONCE]
+            if await self._try(partial(self._send, batch_keys)) is None:
+                return
             for batch_key in batch_keys:
-                fresh = secrets.token_hex(8)
-                pipe.set(_generation_name(batch_key), fresh, px=self._lifetime // 500)
-                pipe.publish(_CHANNEL, f"{self._me} {batch_key}")
-            return pipe.execute()
+                # Unless it was invalidated again meanwhile.
+                if self._owed.get(batch_key) is owed[batch_key]:
+                    del self._owed[batch_key]
 
-        await self._ask(send)
+    def _send(self, batch_keys: Sequence[int]) -> Awaitable[list[Any]]:
+        pipe = self._client.pipeline(transaction=False)
+        for batch_key in batch_keys:
+            fresh = secrets.token_hex(8)
+            pipe.set(_generation_name(batch_key), fresh, px=self._lifetime // 500)
+            pipe.publish(_CHANNEL, f"{self._me} {batch_key}")
+        return pipe.execute()
+
+    async def _pay_later(self) -> None:
+        try:
+            while self._owed:
+                await asyncio.sleep(_PAY_EVERY)
+                now = self._clock()
+                self._owed = {k: debt for k, debt in self._owed.items() if now < debt.until}
+                await self._pay(dict(self._owed))
+        finally:
+            self._paying = None
 
     async def _get(self, names: list[str]) -> list[bytes | None]:
         return cast("list[bytes | None]", await self._client.mget(names))
@@ -134,6 +181,9 @@ class RedisCache:
     async def _ask(self, command: Callable[[], Awaitable[T]]) -> T | None:
         if self._clock() < self._closed_until or self._waiting >= self._in_flight:
             return None
+        return await self._try(command)
+
+    async def _try(self, command: Callable[[], Awaitable[T]]) -> T | None:
         self._waiting += 1
         try:
             async with asyncio.timeout(self._timeout):
@@ -169,10 +219,11 @@ class RedisCache:
                 listener(int(number))
 
     async def close(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._listening
+        for task in (self._listening, self._paying):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         with suppress(RedisError, OSError):
             await self._client.aclose()
 

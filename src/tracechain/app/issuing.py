@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Protocol
 
 from tracechain.app.keyring import Keyring, WorkingKey
 from tracechain.app.ports import BatchStore, Clock, Invalidation
 from tracechain.app.visibility import Visibility
-from tracechain.domain.code import Profile, format_code
+from tracechain.domain.code import Profile
+from tracechain.domain.code_run import CodeRun, IssuedCode
 from tracechain.domain.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from tracechain.domain.party import Principal
 from tracechain.domain.product import Allocation, check_quantity
@@ -26,14 +27,11 @@ CHUNK = 1000
 AHEAD = 4
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedCode:
-    """One code. `pin` is empty where it was not asked for."""
+class CodePress(Protocol):
+    """Makes codes beside the event loop."""
 
-    uri: str
-    index: int
-    serial: str
-    pin: str
+    async def make(self, key: WorkingKey, run: CodeRun) -> list[IssuedCode]:
+        """The codes of a run under a key, in the order of their indices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Issuing:
         visibility: Visibility,
         changes: Invalidation,
         clock: Clock,
-        executor: Executor,
+        press: CodePress,
         resolver: str,
     ) -> None:
         self._batches = batches
@@ -76,7 +74,7 @@ class Issuing:
         self._visibility = visibility
         self._changes = changes
         self._clock = clock
-        self._executor = executor
+        self._press = press
         self._resolver = resolver
 
     async def open(self, principal: Principal, order: Order) -> OpenOrder:
@@ -125,15 +123,14 @@ class Issuing:
 
     async def stream(self, opened: OpenOrder) -> AsyncIterator[tuple[int, list[IssuedCode]]]:
         """The codes as (offset, codes), in order, computed a few messages ahead of the reader."""
-        loop = asyncio.get_running_loop()
         offsets = iter(range(opened.order.offset, opened.allocation.count, CHUNK))
-        ahead: deque[tuple[int, asyncio.Future[list[IssuedCode]]]] = deque()
+        ahead: deque[tuple[int, asyncio.Task[list[IssuedCode]]]] = deque()
 
         def start() -> None:
             offset = next(offsets, None)
             if offset is not None:
-                job = loop.run_in_executor(self._executor, self._compute, opened, offset)
-                ahead.append((offset, job))
+                job = self._press.make(opened.key, self._run(opened, offset))
+                ahead.append((offset, asyncio.ensure_future(job)))
 
         try:
             for _ in range(AHEAD):
@@ -147,18 +144,14 @@ class Issuing:
             for _, job in ahead:
                 job.cancel()
 
-    def _compute(self, opened: OpenOrder, offset: int) -> list[IssuedCode]:
-        taken, gtin, secret = opened.allocation, opened.order.gtin, opened.key.secret
-        first = taken.first_index + offset
-        count = min(CHUNK, taken.count - offset)
-        pairs = secret.issue(gtin, taken.batch_number, first, count, taken.profile)
-        pins = opened.order.include_pins
-        return [
-            IssuedCode(
-                format_code(self._resolver, gtin, serial, token),
-                index,
-                serial,
-                secret.pin(gtin, serial) if pins else "",
-            )
-            for index, (serial, token) in enumerate(pairs, first)
-        ]
+    def _run(self, opened: OpenOrder, offset: int) -> CodeRun:
+        taken = opened.allocation
+        return CodeRun(
+            self._resolver,
+            opened.order.gtin,
+            taken.batch_number,
+            taken.first_index + offset,
+            min(CHUNK, taken.count - offset),
+            taken.profile,
+            opened.order.include_pins,
+        )

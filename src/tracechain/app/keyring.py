@@ -25,7 +25,8 @@ from tracechain.domain.text import bounded
 
 @dataclass(frozen=True, slots=True)
 class WorkingKey:
-    """A key with its secret half unwrapped. Never leaves the process, never in a log."""
+    """A key with its secret half unwrapped. Never leaves the process, never in a log: who makes
+    codes elsewhere is given the record and unwraps it there."""
 
     record: IssuerKey
     secret: CodeKey
@@ -45,6 +46,12 @@ class WorkingKey:
 def _context(key_id: int, issuer: str) -> bytes:
     # Bound to the ciphertext: a wrapped key cannot be moved to another id or issuer.
     return f"tracechain/issuer-key/v1/{key_id}/{issuer}".encode()
+
+
+def unwrapped(record: IssuerKey, vault: KeyVault) -> CodeKey:
+    """The secret half of a key. Raises DataCorrupted KEY_UNREADABLE."""
+    plain = vault.unwrap(record.wrapped_secret, _context(record.key_id, record.issuer_gln))
+    return code_key(record, plain)
 
 
 class Keyring:
@@ -84,10 +91,9 @@ class Keyring:
             record = self._records.get(key_id)
             if record is None:
                 return None
-            plain = self._vault.unwrap(record.wrapped_secret, _context(key_id, record.issuer_gln))
             working = WorkingKey(
                 record,
-                code_key(record, plain),
+                unwrapped(record, self._vault),
                 VerifyingKey.from_der(key_id, record.algorithm, record.public_key),
             )
             self._working[key_id] = working

@@ -108,7 +108,10 @@ def fold(happenings: Sequence[Happening], issuer: str) -> Story:
     that nobody registered here: their first holder is whoever recorded them first."""
     erroneous = erroneous_events(h.digest for h in happenings)
     declared = {h.digest.event_id for h in happenings if h.digest.declaration}
-    ordered = sorted(happenings, key=lambda h: (*moment(h.digest), h.role, h.digest.declaration))
+    ordered = sorted(
+        dict.fromkeys(happenings),
+        key=lambda h: (*moment(h.digest), h.role, h.digest.declaration, h.is_class, h.via),
+    )
     walk = _Walk(
         issuer, any(_commissions(h) for h in ordered if h.digest.event_id not in erroneous)
     )

@@ -157,8 +157,9 @@ def _day(text: str, field: str, *, required: bool = False) -> datetime.date | No
     if not text and not required:
         return None
     try:
-        if len(text) != 10:
+        day = datetime.date.fromisoformat(text)
+        if day.isoformat() != text:  # Python reads weeks (2026-W01-1) as well
             raise ValueError
-        return datetime.date.fromisoformat(text)
+        return day
     except ValueError:
         raise InvalidArgument.of(field, "INVALID_DATE", "is not a day as YYYY-MM-DD") from None

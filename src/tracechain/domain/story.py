@@ -15,6 +15,8 @@ from tracechain.domain.custody import Happening, Story, erroneous_events, fold
 from tracechain.domain.touch import Thing, Touch, TouchRole
 
 MAX_DEPTH = 8
+# How many stays one story has; what would be beyond is left out.
+MAX_STAYS = 10_000
 
 # A thing as touches are looked up by: batch key and unit number.
 Spot = tuple[int, int]
@@ -59,7 +61,7 @@ def assemble(at: Spot, uri: str, loaded: Mapping[Spot, Sequence[Touch]], issuer:
     ever in; what is missing there is taken as empty. `issuer` as in `custody.fold`.
     """
     walk = _Climb(loaded)
-    walk.climb(at, uri, None, None, 0, ())
+    walk.climb(at, uri, None, None, 0, (), False)
     story = fold(tuple(walk.happenings.values()), issuer)
     if walk.event_conflicts:
         steps = tuple(
@@ -82,6 +84,8 @@ class _Climb:
         self.stays: list[NestedStay] = []
         self.conflicts: set[Conflict] = set()
         self.event_conflicts: dict[bytes, Conflict] = {}
+        # Where it has been: moves at one moment would else multiply from level to level.
+        self.seen: set[tuple[Spot, int | None, int | None, int, bool]] = set()
 
     def climb(
         self,
@@ -91,19 +95,28 @@ class _Climb:
         end: int | None,
         level: int,
         path: tuple[Spot, ...],
+        counted: bool,
     ) -> None:
         if at in path:
             self.conflicts.add(Conflict.CONTAINMENT_CYCLE)
             return
-        touches = self.loaded.get(at, ())
+        visit = (at, start, end, level, counted)
+        if visit in self.seen:
+            return
+        self.seen.add(visit)
+        # Where an event names a thing twice, the one order that all nodes share decides.
+        touches = sorted(self.loaded.get(at, ()), key=lambda t: (t.role, t.first, t.end))
         for touch in touches:
             time = touch.digest.event_time
             if (start is None or start <= time) and (end is None or time <= end):
                 key = (touch.digest.event_id, touch.digest.declaration)
-                # What names the thing itself comes first and stays.
-                self.happenings.setdefault(
-                    key, Happening(touch.digest, touch.role, uri, level == 0, touch.is_class)
-                )
+                is_class = counted or touch.is_class
+                # What names the thing itself comes first and stays; a count names nothing.
+                known = self.happenings.get(key)
+                if known is None or (known.is_class and not is_class):
+                    self.happenings[key] = Happening(
+                        touch.digest, touch.role, uri, level == 0, is_class
+                    )
         children = [t for t in touches if t.role is TouchRole.CHILD]
         if not children or level == MAX_DEPTH:
             return
@@ -122,6 +135,8 @@ class _Climb:
             inner_end = _earlier(end, stay.end)
             if inner_end is not None and inner_end < inner_start:
                 continue
+            if len(self.stays) >= MAX_STAYS:
+                return
             self.stays.append(
                 NestedStay(replace(stay, start=inner_start, end=inner_end), level + 1)
             )
@@ -132,6 +147,7 @@ class _Climb:
                 inner_end,
                 level + 1,
                 (*path, at),
+                counted or stay.is_class,
             )
 
 

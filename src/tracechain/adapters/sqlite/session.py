@@ -8,6 +8,7 @@ nobody else waits for the one who left.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from pathlib import Path
@@ -69,13 +70,16 @@ def _translated(error: sqlite3.Error) -> TracechainError:
 
 
 async def connect(path: Path, *, busy_seconds: float, cache_kib: int) -> Session:
-    """A session on the file at `path`, made where it is missing. Raises Unavailable."""
+    """A session on the file at `path`, made where it is missing.
+
+    Raises Unavailable, and DataCorrupted for a file that is no database.
+    """
 
     def connector() -> sqlite3.Connection:
         connection = sqlite3.connect(
             path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        _enter_wal(connection, busy_seconds)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{int(cache_kib)}")
@@ -85,7 +89,22 @@ async def connect(path: Path, *, busy_seconds: float, cache_kib: int) -> Session
     try:
         return cast("Session", await session)
     except sqlite3.Error as error:
+        # Its thread is at its end, and must reach it before the loop that it answers to is gone.
+        session._thread.join()
         raise _translated(error) from error
+
+
+def _enter_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    """For this alone SQLite waits for no lock, and of two that open a new file one is refused."""
+    end = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
 
 
 def migrations() -> list[tuple[int, str]]:

@@ -40,7 +40,8 @@ async def open_store(
 ) -> SqliteStore:
     """Opens the store at `path`, makes it where it is missing, and brings its schema up to date.
 
-    Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW.
+    Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW; and
+    DataCorrupted STORE_CORRUPTED for a file that is damaged or no database at all.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = await connect(path, busy_seconds=busy_seconds, cache_kib=cache_kib)

@@ -29,7 +29,7 @@ from tracechain.domain.epcis.model import (
     SensorReport,
     Source,
 )
-from tracechain.domain.epcis.reader import dump, read_json, read_text
+from tracechain.domain.epcis.reader import MAX_DEPTH, dump, read_json, read_text
 from tracechain.domain.errors import InvalidArgument
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ _TYPES = frozenset(kind.value for kind in EventType)
 _ACTIONS = frozenset(action.value for action in Action)
 # Private names in the storage form of one event; '@' keeps them apart from all extensions.
 _CONTEXT, _EMPTY = "@@context", "@@empty"
+# How deep in an event an extension can lie: event, list, sensor element, list, sensor report.
+_LEVELS = 5
 
 
 def parse_document(data: bytes) -> Document:
@@ -52,7 +54,7 @@ def parse_document(data: bytes) -> Document:
     whole = _object(read_json(data), "")
     path, found = _event_list(whole)
     if found is None:
-        event = _event(whole, "", "")
+        event = _event(whole, "", _context(None, whole))
         return Document(dump(_BARE), (event,))
     shared = whole.get("@context")
     events = tuple(
@@ -67,6 +69,8 @@ def render_document(header: str, events: Sequence[Event]) -> str:
     """The document again, equal as JSON to the one that `parse_document` read."""
     whole = _object(read_text(header, "document.json"), "document.json")
     if whole == _BARE:
+        if len(events) != 1:
+            raise InvalidArgument.of("document.json", "INVALID_DOCUMENT", "is of one event alone")
         return dump(_plain(events[0]))
     _, found = _event_list(whole)
     if found is None:
@@ -87,7 +91,7 @@ def event_to_json(event: Event) -> str:
 
 def event_from_json(text: str) -> Event:
     """The event that `event_to_json` wrote. Raises InvalidArgument for anything else."""
-    data = _object(read_text(text, ""), "")
+    data = _object(read_text(text, "", MAX_DEPTH + _LEVELS), "")
     context = data.pop(_CONTEXT, "")
     data.pop(_EMPTY, None)
     return _event(data, "", context if isinstance(context, str) else "")
@@ -144,7 +148,16 @@ def _object(value: Any, path: str) -> dict[str, Any]:
 def _text(value: Any, path: str) -> str:
     if not isinstance(value, str):
         raise _wrong(path, "text")
-    return value
+    return _encodable(value, path)
+
+
+def _encodable(text: str, path: str) -> str:
+    """A JSON escape can write half a character, which no protobuf and no store can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument.of(path, "INVALID_TEXT", "holds half a surrogate pair") from None
+    return text
 
 
 def _texts(value: Any, path: str) -> tuple[str, ...]:
@@ -208,7 +221,7 @@ class _Object:
                 values[field.name] = _READERS[field.kind](value, self.at(key))
                 self.note(key, value, field.kind is Kind.OPTIONAL_TEXT)
             elif key not in skip:
-                self.rest.append((key, dump(value)))
+                self.rest.append((_encodable(key, self.path), dump(value)))
         return values
 
     def note(self, key: str, value: Any, optional: bool = False) -> None:
@@ -279,7 +292,7 @@ def _event(data: dict[str, Any], path: str, context: str) -> Event:
         raise InvalidArgument.of(
             item.at("type"), "INVALID_EVENT_TYPE", "is none of the five EPCIS event types"
         )
-    if action is not None and (not isinstance(action, str) or action not in _ACTIONS):
+    if "action" in data and (not isinstance(action, str) or action not in _ACTIONS):
         raise InvalidArgument.of(item.at("action"), "INVALID_ACTION", "is not ADD, OBSERVE, DELETE")
     values = item.plain(fields.EVENT, _STRUCTURED)
 
@@ -331,7 +344,9 @@ def _event(data: dict[str, Any], path: str, context: str) -> Event:
     if "ilmd" in data:
         master = _object(data["ilmd"], item.at("ilmd"))
         item.note("ilmd", master)
-        ilmd = tuple((key, dump(value)) for key, value in master.items())
+        ilmd = tuple(
+            (_encodable(key, item.at("ilmd")), dump(value)) for key, value in master.items()
+        )
     if "persistentDisposition" in data and data["persistentDisposition"] == {}:
         item.note("persistentDisposition", {})
     for key, name in _QUANTITIES.items():
@@ -450,7 +465,7 @@ def _restore(data: dict[str, Any], path: list[str]) -> None:
     """Puts an empty field back. A path that leads nowhere restores nothing."""
     place: Any = data
     for key in path[:-1]:
-        if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
+        if isinstance(place, list) and key.isdecimal() and len(key) < 8 and int(key) < len(place):
             place = place[int(key)]
         elif isinstance(place, dict) and key in place:
             place = place[key]

@@ -26,9 +26,9 @@ def read_json(data: bytes) -> Any:
     return read_text(text, "")
 
 
-def read_text(text: str, field: str) -> Any:
+def read_text(text: str, field: str, max_depth: int = MAX_DEPTH) -> Any:
     """The same for text that was decoded before; violations are at `field`."""
-    _check_depth(text, field)
+    _check_depth(text, field, max_depth)
 
     def constant(name: str) -> NoReturn:
         raise InvalidArgument.of(field, "INVALID_NUMBER", f"{name} is no JSON number")
@@ -58,9 +58,9 @@ def read_text(text: str, field: str) -> Any:
         raise InvalidArgument.of(field, "JSON_TOO_DEEP", "is nested too deeply") from None
 
 
-def _check_depth(text: str, field: str) -> None:
+def _check_depth(text: str, field: str, max_depth: int) -> None:
     """Counts brackets outside of strings: no parser is let loose on a nesting bomb."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+    if text.count("[") + text.count("{") <= max_depth:
         return
     depth = 0
     in_string = escaped = False
@@ -76,9 +76,9 @@ def _check_depth(text: str, field: str) -> None:
             in_string = True
         elif character in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
+            if depth > max_depth:
                 raise InvalidArgument.of(
-                    field, "JSON_TOO_DEEP", f"is nested more than {MAX_DEPTH} levels deep"
+                    field, "JSON_TOO_DEEP", f"is nested more than {max_depth} levels deep"
                 )
         elif character in "]}":
             depth -= 1
