@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -29,6 +29,7 @@ from tracechain.domain.code import (
     parse_code,
     verify_signature,
 )
+from tracechain.domain.code_run import CodeRun, make_codes
 from tracechain.domain.errors import InvalidArgument
 
 GTIN, RESOLVER = "09506000134352", "t.example"
@@ -256,14 +257,32 @@ def test_keys_are_checked_when_made() -> None:
         CodeKey(1, Algorithm.ES256, P256, b"short")
     with pytest.raises(InvalidArgument):
         VerifyingKey(1, Algorithm.ED25519, ES256.verifying_key.public_key)
-    with pytest.raises(InvalidArgument):
-        VerifyingKey.from_der(1, Algorithm.ES256, b"junk")
+    foreign = x25519.X25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    kind = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    for spki in (b"junk", b"", foreign.public_bytes(*kind)):
+        with pytest.raises(InvalidArgument):
+            VerifyingKey.from_der(1, Algorithm.ES256, spki)
+    p256, ed = ES256.verifying_key.public_key, ED25519.verifying_key.public_key
+    for algorithm, key in ((Algorithm.ES256, ed), (Algorithm.ED25519, p256)):
+        assert not verify_signature(algorithm, key, b"", b"\x01" * 64)
     spki = ED25519.verifying_key.public_key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    key = VerifyingKey.from_der(0x1234, Algorithm.ED25519, spki)
-    assert key.verify(parse_code(CODES[1][1], RESOLVER))
+    made = VerifyingKey.from_der(0x1234, Algorithm.ED25519, spki)
+    assert made.verify(parse_code(CODES[1][1], RESOLVER))
     assert "r" * 8 not in repr(ES256)
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+@pytest.mark.parametrize("pins", [False, True])
+def test_a_run_of_codes_is_what_is_printed(profile: Profile, pins: bool) -> None:
+    made = make_codes(ES256, CodeRun(RESOLVER, GTIN, 5, 3, 4, profile, pins))
+    assert [code.index for code in made] == [3, 4, 5, 6]
+    assert [code.uri for code in made] == [one(ES256, profile, 5, n) for n in range(3, 7)]
+    for code in made:
+        assert parse_code(code.uri, RESOLVER).serial == code.serial
+        assert code.pin == (ES256.pin(GTIN, code.serial) if pins else "")
+    assert make_codes(ES256, CodeRun(RESOLVER, GTIN, 5, 3, 0, profile, pins)) == []
 
 
 def test_pin() -> None:
@@ -313,3 +332,54 @@ def test_wycheproof_ed25519() -> None:
             Algorithm.ED25519, key, bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"])
         )
         assert verdict is (test["result"] == "valid"), test["tcId"]
+
+
+# --- one unit, one code
+
+issued = st.builds(
+    one,
+    st.sampled_from([ES256, ED25519]),
+    st.sampled_from(Profile),
+    st.integers(1, MAX_BATCH_NUMBER),
+    st.integers(0, MAX_BATCH_SIZE - 1),
+)
+
+
+@given(issued)
+def test_a_code_is_the_one_spelling_of_what_it_says(text: str) -> None:
+    """Made again from its parts it is the same text: there is nothing else in it."""
+    code = parse_code(text, RESOLVER)
+    key = next(key for key in KEYS.values() if key.key_id == code.key_id)
+    assert code.serial == encode_serial(code.serial_value)
+    batch, index = key.position(code.serial_value)
+    assert one(key, code.profile, batch, index) == text
+    assert genuine(key, text)
+
+
+@given(issued, st.data())
+def test_any_one_changed_character_is_refused(text: str, data: st.DataObject) -> None:
+    """As malformed, as another key's, or as a false proof; by the keys of both algorithms."""
+    at = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(characters.filter(lambda c: c != text[at]))
+    changed = text[:at] + other + text[at + 1 :]
+    assert not any(genuine(key, changed) for key in KEYS.values())
+
+
+@given(issued, issued)
+def test_the_proof_of_one_unit_proves_no_other(text: str, other: str) -> None:
+    name, token = other.partition("?91=")[0], text.partition("?91=")[2]
+    swapped = f"{name}?91={token}"
+    assert any(genuine(key, swapped) for key in KEYS.values()) is (swapped == text)
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=str)
+@pytest.mark.parametrize("profile", list(Profile))
+def test_every_single_change_in_the_alphabet_of_codes_is_refused(
+    key: CodeKey, profile: Profile
+) -> None:
+    text = one(key, profile, 77, 1000)
+    start = text.index("/21/")
+    for at in range(start, len(text), 5 if profile is Profile.SIGNED else 1):
+        for character in string.ascii_letters + string.digits + "-_":
+            changed = text[:at] + character + text[at + 1 :]
+            assert genuine(key, changed) is (changed == text)

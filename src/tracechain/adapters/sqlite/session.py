@@ -23,7 +23,12 @@ Work = Callable[[sqlite3.Connection], T]
 
 
 class Session(aiosqlite.Connection):
-    """An aiosqlite connection that takes whole units of work: one hop to the thread for each."""
+    """An aiosqlite connection that takes whole units of work: one hop to the thread for each.
+
+    `busy_seconds` is how long a write waits for the lock of another process.
+    """
+
+    busy_seconds = 5.0
 
     async def read(self, work: Work[T]) -> T:
         """Runs `work` against one consistent snapshot."""
@@ -34,7 +39,22 @@ class Session(aiosqlite.Connection):
 
         Raises Unavailable (locked, full, read-only: nothing was written) or DataCorrupted.
         """
-        return await self._guarded(lambda: _transact(self._conn, "BEGIN IMMEDIATE", work))
+        asked = time.monotonic()
+        return await self._guarded(lambda: self._write(time.monotonic() - asked, work))
+
+    def _write(self, waited: float, work: Work[T]) -> T:
+        if waited < self.busy_seconds / 10:
+            return _transact(self._conn, "BEGIN IMMEDIATE", work)
+        # Queued behind others that may have waited for the same lock: the time is shared, or the
+        # tenth in the queue would wait ten times as long.
+        self._bear(max(self.busy_seconds - waited, self.busy_seconds / 50))
+        try:
+            return _transact(self._conn, "BEGIN IMMEDIATE", work)
+        finally:
+            self._bear(self.busy_seconds)
+
+    def _bear(self, seconds: float) -> None:
+        self._conn.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     async def _guarded(self, call: Callable[[], T]) -> T:
         try:
@@ -42,6 +62,9 @@ class Session(aiosqlite.Connection):
         except sqlite3.Error as error:
             raise _translated(error) from error
         except ValueError as error:
+            if self._running and self._connection is not None:
+                # A value that no store can hold is no failure of the store.
+                raise
             raise Unavailable("STORE_UNAVAILABLE", "the store is closed") from error
 
 
@@ -86,6 +109,7 @@ async def connect(path: Path, *, busy_seconds: float, cache_kib: int) -> Session
         return connection
 
     session = Session(connector, iter_chunk_size=64)
+    session.busy_seconds = busy_seconds
     try:
         return cast("Session", await session)
     except sqlite3.Error as error:
