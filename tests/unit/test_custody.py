@@ -166,6 +166,14 @@ def test_the_issuer_reports_a_theft_of_goods_that_others_hold() -> None:
     assert told(*base, stolen, back, home).state is UnitState.ACTIVE
 
 
+def test_the_issuer_says_no_more_of_goods_that_others_hold() -> None:
+    base = (MADE, SHIPPED, RECEIVED)
+    for step in ("inspecting", "sampling", "cycle_counting"):
+        said = digest(5, 50, step, disposition="destroyed")
+        assert told(*base, said).state is UnitState.ACTIVE
+        assert told(*base, replace(said, recorder=DISTRIBUTOR)).state is UnitState.DESTROYED
+
+
 def test_sold_goods_come_back() -> None:
     back = digest(5, 50, "accepting", DISTRIBUTOR, disposition="returned")
     story = told(MADE, SHIPPED, RECEIVED, SOLD, back)

@@ -206,6 +206,16 @@ def test_a_batch_that_asks_for_no_activation_is_on_sale_at_once() -> None:
     assert decide(facts(commissioned=False)).state is UnitState.NOT_ACTIVATED
 
 
+def test_what_was_destroyed_or_stolen_before_it_was_put_on_sale_stays_so() -> None:
+    destroyed = decide(facts(commissioned=False, state=UnitState.DESTROYED))
+    assert (destroyed.outcome, destroyed.state) == (Outcome.COUNTERFEIT, UnitState.DESTROYED)
+    stolen = decide(facts(commissioned=False, state=UnitState.STOLEN))
+    assert stolen.reasons[0] is VerdictReason.STOLEN
+    assert decide(facts(commissioned=False, state=UnitState.SOLD)).state is (
+        UnitState.NOT_ACTIVATED
+    )
+
+
 def test_a_batch_without_a_last_day_never_expires() -> None:
     batch = replace(BATCH, expiration_date="")
     assert decide(facts(batch=batch, day="9999-12-31")).outcome is Outcome.GENUINE

@@ -48,6 +48,11 @@ def _context(key_id: int, issuer: str) -> bytes:
     return f"tracechain/issuer-key/v1/{key_id}/{issuer}".encode()
 
 
+def sealed(key_id: int, issuer: str, secret: bytes, vault: KeyVault) -> bytes:
+    """The secret half of a key as it is kept, for this id and issuer alone."""
+    return vault.wrap(secret, _context(key_id, issuer))
+
+
 def unwrapped(record: IssuerKey, vault: KeyVault) -> CodeKey:
     """The secret half of a key. Raises DataCorrupted KEY_UNREADABLE."""
     plain = vault.unwrap(record.wrapped_secret, _context(record.key_id, record.issuer_gln))
@@ -146,7 +151,7 @@ class Keyring:
                 gln,
                 algorithm,
                 public,
-                self._vault.wrap(secret, _context(key_id, gln)),
+                sealed(key_id, gln, secret, self._vault),
                 request_id,
                 self._clock(),
             )

@@ -22,6 +22,7 @@ from tracechain.domain.party import Party, Principal
 from tracechain.domain.product import Batch, Product
 from tracechain.domain.story import NestedStay
 from tracechain.domain.touch import Thing, Touch, TouchRole
+from tracechain.domain.verdict import UnitFacts, unit_state
 
 MAX_LINEAGE_DEPTH = 8
 MAX_LINEAGE = 1000
@@ -149,8 +150,8 @@ class Tracing:
             if party is not None:
                 parties[gln] = party
         state: UnitState | None = None if thing.is_class else story.state
-        if batch is not None and batch.activation_required and not story.commissioned:
-            state = None if thing.is_class else UnitState.NOT_ACTIVATED
+        if state is not None and batch is not None:
+            state = unit_state(batch, UnitFacts(state, story.commissioned, None))
         return Trace(
             thing,
             batch,

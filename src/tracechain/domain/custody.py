@@ -46,6 +46,7 @@ _BY_STEP = {
     "exporting": UnitState.EXPORTED,
     "destroying": UnitState.DESTROYED,
 }
+_OWNER_SAYS = frozenset({"stolen", "recalled", "returned"})
 _ENDED = frozenset({UnitState.CONSUMED, UnitState.DESTROYED})
 _COMMISSIONING = frozenset({"commissioning", "creating_class_instance"})
 _RECEIVING = frozenset({"receiving", "accepting"})
@@ -220,7 +221,7 @@ class _Walk:
     def _act(self, digest: EventDigest) -> list[Conflict]:
         recorder = digest.recorder
         looks_on = digest.step in _LOOKING or (self.under_way and digest.step in _ON_THE_WAY)
-        owner_reports = recorder == self.issuer and digest.disposition in ("stolen", "recalled")
+        owner_reports = recorder == self.issuer and digest.disposition in _OWNER_SAYS
         if self.holder not in ("", recorder):
             return [] if looks_on or owner_reports else [Conflict.NOT_HOLDER]
         self.holder = recorder
@@ -237,6 +238,9 @@ class _Walk:
         if happening.role is TouchRole.INPUT:
             state = UnitState.CONSUMED
         if state is None or digest.recorder not in (self.holder, self.issuer):
+            return
+        # What others hold, the owner can report stolen or back; it cannot say more about it.
+        if digest.recorder != self.holder and digest.disposition not in _OWNER_SAYS:
             return
         # Only the owner says that stolen goods are back; a thief can record anything.
         is_back = state is UnitState.ACTIVE and digest.recorder == self.issuer

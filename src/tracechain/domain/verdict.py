@@ -227,8 +227,10 @@ def decide(facts: Facts) -> Verdict:
 
 def unit_state(batch: Batch, unit: UnitFacts) -> UnitState:
     """The state of a unit, NOT_ACTIVATED where its batch asks for a commissioning event and
-    none has named it: that is how a stolen label is caught."""
-    if batch.activation_required and not unit.commissioned:
+    none has named it: that is how a stolen label is caught. What is destroyed or reported stolen
+    stays so."""
+    known = unit.state in (UnitState.DESTROYED, UnitState.STOLEN)
+    if batch.activation_required and not unit.commissioned and not known:
         return UnitState.NOT_ACTIVATED
     return unit.state
 

@@ -26,21 +26,6 @@ def parse_time(text: str, field: str = "event_time") -> int:
     raise InvalidArgument.of(field, "INVALID_TIME", "is no RFC 3339 time with a zone")
 
 
-def utc_text(text: str) -> str:
-    """The same moment in UTC with milliseconds, rounded half up, as the event hash wants it.
-
-    CBV 2.0 section 8.9. What is no time comes back as it is: the hash is of what was given.
-    """
-    try:
-        micros = parse_time(text)
-    except InvalidArgument:
-        return text
-    # The fraction beyond microseconds cannot matter to a rounding to milliseconds.
-    millis = (micros + 500) // 1000
-    moment = _EPOCH + datetime.timedelta(milliseconds=millis)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{millis % 1000:03}Z"
-
-
 def is_offset(text: str) -> bool:
     """True for a zone offset such as `+08:00` (EPCIS 2.0: -14:00 to +14:00)."""
     return _OFFSET.fullmatch(text) is not None
