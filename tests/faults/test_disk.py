@@ -173,18 +173,37 @@ async def test_on_a_full_disk_writers_are_told_and_readers_served_and_room_is_en
             assert file.execute("SELECT count(*) FROM event").fetchone() == (2,)
 
 
-async def test_a_full_disk_at_the_start_is_said_and_later_forgotten(tmp_path: Path) -> None:
+@contextmanager
+def no_file_grows_here() -> Iterator[None]:
+    """As on a full disk, for this process; nothing else is written meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
-        with pytest.raises(Unavailable) as refusal:
-            await open_store(tmp_path / "store.sqlite3", RULES)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_full_disk_at_the_start_is_said_and_later_forgotten(tmp_path: Path) -> None:
+    with no_file_grows_here(), pytest.raises(Unavailable) as refusal:
+        await open_store(tmp_path / "store.sqlite3", RULES)
     assert refusal.value.reason in FULL
     store = await open_store(tmp_path / "store.sqlite3", RULES)
     assert await store.put_party(party(2)) == party(2)
     await store.close()
+
+
+async def test_a_check_sees_that_the_disk_is_full_and_that_it_is_not(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "store.sqlite3", RULES)
+    try:
+        await store.check()
+        with no_file_grows_here(), pytest.raises(Unavailable) as refusal:
+            await store.check()
+        assert refusal.value.reason in FULL
+        await store.check()
+        assert await store.reserve_key_id() == 1
+    finally:
+        await store.close()
 
 
 async def limited(store: SqliteStore, pages: int) -> None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -370,3 +371,71 @@ def test_conflicts_are_those_of_the_api() -> None:
         for name in capture_pb2.ConflictReason.DESCRIPTOR.values_by_name
     }
     assert names - {"UNSPECIFIED"} == {conflict.value for conflict in Conflict}
+
+
+_CASE_HISTORY = (
+    MADE,
+    put(packing(2, 20, "ADD"), CASE),
+    of_box(CASE, digest(3, 30, "shipping", destination=DISTRIBUTOR)),
+    of_box(CASE, digest(4, 40, "receiving", DISTRIBUTOR, biz_location="hall")),
+    put(packing(5, 50, "DELETE", DISTRIBUTOR), CASE),
+    of_unit(digest(6, 60, "stocking", DISTRIBUTOR, biz_location="shelf")),
+)
+
+
+@pytest.mark.parametrize("when", [15, 21, 35, 45])
+@pytest.mark.parametrize(
+    "mischief",
+    [
+        lambda when: [put(packing(90, when, "DELETE", STRANGER), CASE)],
+        lambda when: [put(packing(90, when, "ADD", STRANGER), box("theirs"))],
+        lambda when: [cleared(CASE, packing(90, when, "DELETE", STRANGER))],
+        lambda when: [put(packing(90, when, "ADD", STRANGER), box("theirs"), CASE)],
+        lambda when: [
+            put(replace(packing(90, when, "ADD", STRANGER), step="inspecting"), box("theirs")),
+            of_box(box("theirs"), digest(91, when + 1, "destroying", STRANGER,
+                                         disposition="destroyed")),
+        ],
+        lambda when: [
+            put(packing(90, when, "ADD", STRANGER), box("theirs")),
+            of_box(box("theirs"), digest(91, when + 1, "receiving", STRANGER)),
+            put(packing(92, when + 2, "DELETE", STRANGER), box("theirs")),
+        ],
+    ],
+)  # fmt: skip
+def test_a_stranger_moves_nothing(when: int, mischief: Any) -> None:
+    honest = told(*_CASE_HISTORY)
+    found = told(*_CASE_HISTORY, *mischief(when))
+    assert (found.story.state, found.story.holder, found.story.location) == (
+        UnitState.ACTIVE,
+        DISTRIBUTOR,
+        "shelf",
+    )
+    assert found.stays == honest.stays
+    kept = [s.happening.digest.event_id for s in found.story.steps if not s.conflicts]
+    assert [s.happening.digest.event_id for s in honest.story.steps] == [
+        event_id for event_id in kept if event_id < bytes(31) + b"\x5a"
+    ]
+
+
+def test_a_case_that_burns_takes_its_unit_along_whatever_a_stranger_says() -> None:
+    burnt = of_box(CASE, digest(9, 70, "destroying", disposition="destroyed"))
+    stolen_away = put(packing(90, 25, "DELETE", STRANGER), CASE)
+    found = told(MADE, put(packing(2, 20, "ADD"), CASE), burnt, stolen_away)
+    assert found.story.state is UnitState.DESTROYED
+    assert Conflict.NOT_HOLDER in conflicts(found)
+
+
+def test_who_carries_the_goods_may_load_them() -> None:
+    truck = box("truck")
+    found = told(
+        MADE,
+        of_unit(digest(2, 20, "shipping", destination=DISTRIBUTOR)),
+        put(replace(packing(3, 30, "ADD", "C"), step="loading"), truck),
+        of_box(truck, digest(4, 40, "arriving", "C", read_point="gate")),
+        put(replace(packing(5, 50, "DELETE", "C"), step="unloading"), truck),
+        of_unit(digest(6, 60, "receiving", DISTRIBUTOR, biz_location="hall")),
+    )
+    assert conflicts(found) == set()
+    assert within(found) == [(truck.uri, 30, 50, 1)]
+    assert found.story.holder == DISTRIBUTOR

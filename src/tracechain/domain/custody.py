@@ -104,6 +104,16 @@ def erroneous_events(digests: Iterable[EventDigest]) -> frozenset[bytes]:
     )
 
 
+def trusted(story: Story, issuer: str) -> frozenset[str]:
+    """Who can say into which containers the thing went: those who held it, and who carried it."""
+    found = {issuer, story.holder}
+    for step in story.steps:
+        found.add(step.holder)
+        if step.happening.digest.step in _ON_THE_WAY and not step.conflicts and not step.erroneous:
+            found.add(step.happening.digest.recorder)
+    return frozenset(found)
+
+
 def fold(happenings: Sequence[Happening], issuer: str) -> Story:
     """The story of one thing. `issuer` is the GLN of the product's issuer, empty for goods
     that nobody registered here: their first holder is whoever recorded them first."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from tracechain.domain.conflict import Conflict
 from tracechain.domain.containment import Stay, stays
-from tracechain.domain.custody import Happening, Story, erroneous_events, fold
+from tracechain.domain.custody import Happening, Story, erroneous_events, fold, trusted
 from tracechain.domain.touch import Thing, Touch, TouchRole
 
 MAX_DEPTH = 8
@@ -60,9 +60,18 @@ def assemble(at: Spot, uri: str, loaded: Mapping[Spot, Sequence[Touch]], issuer:
     `loaded` holds the touches of the thing and of every container that it or its containers were
     ever in; what is missing there is taken as empty. `issuer` as in `custody.fold`.
     """
-    walk = _Climb(loaded)
-    walk.climb(at, uri, None, None, 0, (), False)
-    story = fold(tuple(walk.happenings.values()), issuer)
+    walk, story = _told(at, uri, loaded, issuer, None)
+    if walk.movers and not walk.movers <= trusted(story, issuer):
+        # Somebody who never held the thing moved it: were that believed, a stranger could cut
+        # goods off from what befalls their container. So only those move it who come to hold it
+        # by moves of those who held it before.
+        movers = frozenset[str]()
+        while True:
+            walk, story = _told(at, uri, loaded, issuer, movers)
+            grown = movers | trusted(story, issuer)
+            if grown == movers:
+                break
+            movers = grown
     if walk.event_conflicts:
         steps = tuple(
             replace(step, conflicts=(*step.conflicts, walk.event_conflicts[event_id]))
@@ -75,11 +84,29 @@ def assemble(at: Spot, uri: str, loaded: Mapping[Spot, Sequence[Touch]], issuer:
     return Assembled(story, tuple(walk.stays), frozenset(walk.conflicts))
 
 
+def _told(
+    at: Spot,
+    uri: str,
+    loaded: Mapping[Spot, Sequence[Touch]],
+    issuer: str,
+    movers: frozenset[str] | None,
+) -> tuple[_Climb, Story]:
+    """The climb and the story where these parties move things, or, without them, all."""
+    walk = _Climb(loaded, movers)
+    walk.climb(at, uri, None, None, 0, (), False)
+    return walk, fold(tuple(walk.happenings.values()), issuer)
+
+
 class _Climb:
     """Collects happenings while it climbs from a thing to the containers around it."""
 
-    def __init__(self, loaded: Mapping[Spot, Sequence[Touch]]) -> None:
+    def __init__(
+        self, loaded: Mapping[Spot, Sequence[Touch]], trusted: frozenset[str] | None
+    ) -> None:
         self.loaded = loaded
+        self.trusted = trusted
+        # Who moved anything on the way.
+        self.movers: set[str] = set()
         self.happenings: dict[tuple[bytes, bytes], Happening] = {}
         self.stays: list[NestedStay] = []
         self.conflicts: set[Conflict] = set()
@@ -121,12 +148,12 @@ class _Climb:
         if not children or level == MAX_DEPTH:
             return
         void = erroneous_events(t.digest for t in touches)
-        children = [t for t in children if _counts(t, void)]
+        children = [t for t in children if self._moves(t, void)]
         clearings: list[Touch] = []
         for container in containers(children):
             around = self.loaded.get(spot(container), ())
             void_there = erroneous_events(t.digest for t in around)
-            clearings += [t for t in around if t.clears and _counts(t, void_there)]
+            clearings += [t for t in around if t.clears and self._moves(t, void_there)]
         found, conflicts = stays(children, clearings)
         if level == 0:
             self.event_conflicts.update(conflicts)
@@ -150,9 +177,12 @@ class _Climb:
                 counted or stay.is_class,
             )
 
-
-def _counts(touch: Touch, void: frozenset[bytes]) -> bool:
-    return not touch.digest.declaration and touch.digest.event_id not in void
+    def _moves(self, touch: Touch, void: frozenset[bytes]) -> bool:
+        digest = touch.digest
+        if digest.declaration or digest.event_id in void:
+            return False
+        self.movers.add(digest.recorder)
+        return self.trusted is None or digest.recorder in self.trusted
 
 
 def _earlier(a: int | None, b: int | None) -> int | None:
