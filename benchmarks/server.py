@@ -13,12 +13,15 @@ from pathlib import Path
 
 import grpc
 import uvloop
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain import bootstrap
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
+from tracechain.domain.verdict import VerdictReason
+from tracechain.domain.wording import words
 from tracechain.settings import Settings
-from tracechain.v1 import verification_pb2
+from tracechain.v1 import party_pb2, verification_pb2
 
 ISSUER = "6901234000023"
 HANDLER = "6901234000030"
@@ -26,11 +29,24 @@ NOTHING = "/benchmarks.Nothing/VerifyCode"
 
 
 class _Nothing:
-    """VerifyCode without the work: the same answer each time."""
+    """VerifyCode without the work: the same answer each time, as long as a real one."""
 
     def __init__(self) -> None:
+        said = words(VerdictReason.FIRST_SCAN)
         self._answer = verification_pb2.Verdict(
-            outcome=verification_pb2.OUTCOME_GENUINE, gtin="06901234567892", serial="0" * 13
+            outcome=verification_pb2.OUTCOME_GENUINE,
+            issuance=verification_pb2.ISSUANCE_ISSUED,
+            state=verification_pb2.UNIT_STATE_ACTIVE,
+            history=verification_pb2.HISTORY_FIRST_SCAN,
+            reasons=[verification_pb2.VERDICT_REASON_FIRST_SCAN],
+            message=party_pb2.LocalizedText(zh=said.zh, en=said.en),
+            gtin="06901234567892",
+            serial="0" * 13,
+            lot="VERIFY",
+            product=party_pb2.LocalizedText(zh="测试白酒", en="Baijiu"),
+            issuer=party_pb2.LocalizedText(zh="测试", en="Bench"),
+            production_date="2026-09-15",
+            verify_time=Timestamp(seconds=1_790_000_000, nanos=123_456_000),
         )
 
     async def VerifyCode(self, request: verification_pb2.VerifyCodeRequest) -> object:

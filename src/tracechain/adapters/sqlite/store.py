@@ -7,6 +7,7 @@ on the disk.
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from tracechain.adapters.sqlite.batches import BatchPart
@@ -27,14 +28,18 @@ class SqliteStore(DirectoryPart, BatchPart, EventPart, ScanPart):
 
     async def check(self) -> None:
         """Raises Unavailable where the store cannot be written."""
-        # A lock alone would say nothing of a full disk: this writes what was there before.
-        sql = "UPDATE counter SET value = value"
-        await self._writer.write(lambda connection: connection.execute(sql).rowcount)
+        await self._writer.write(_touch)
 
     async def close(self) -> None:
         """Finishes what was queued and closes the file."""
         await self._reader.close()
         await self._writer.close()
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    # The lock alone says nothing of a full disk, and SQLite does not write what has not changed.
+    for change in ("+ 1", "- 1"):
+        connection.execute(f"UPDATE counter SET value = value {change} WHERE name = 'key_id'")
 
 
 async def open_store(
