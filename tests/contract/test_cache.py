@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -545,6 +545,33 @@ async def test_while_redis_hangs_commands_in_flight_are_bounded(
         started = time.monotonic()
         await asyncio.wait(waiting)
         assert time.monotonic() - started < 2.0
+
+
+class DeafClient:
+    """A client of Redis that does not hear that it is cancelled, once: asyncio.wait_for before
+    Python 3.12 loses a cancellation that comes at the wrong moment."""
+
+    async def mget(self, _: object) -> list[bytes]:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_nobody_waits_for_a_client_that_cannot_be_cancelled(clock: HandClock) -> None:
+    client: Any = DeafClient()
+    cache = RedisCache(
+        client, FactCodec(), MAC_KEY, clock, lifetime=LIFETIME, in_flight=2, timeout=0.05
+    )
+    async with asyncio.timeout(2):
+        hits = await asyncio.gather(*(cache.lookup(1, "batch") for _ in range(5)))
+        assert {hit.value for hit in hits} == {None}
+        # What hangs counts as under way: it cannot pile up.
+        clock.now += 500_000
+        assert await remembered(cache, 1) is None
+    assert cache._waiting == 2
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
 
 
 @pytest.mark.parametrize("asked", [0, 1, 5])

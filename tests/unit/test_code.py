@@ -277,12 +277,11 @@ def test_keys_are_checked_when_made() -> None:
 @pytest.mark.parametrize("pins", [False, True])
 def test_a_run_of_codes_is_what_is_printed(profile: Profile, pins: bool) -> None:
     made = make_codes(ES256, CodeRun(RESOLVER, GTIN, 5, 3, 4, profile, pins))
-    assert [code.index for code in made] == [3, 4, 5, 6]
-    assert [code.uri for code in made] == [one(ES256, profile, 5, n) for n in range(3, 7)]
-    for code in made:
-        assert parse_code(code.uri, RESOLVER).serial == code.serial
-        assert code.pin == (ES256.pin(GTIN, code.serial) if pins else "")
-    assert make_codes(ES256, CodeRun(RESOLVER, GTIN, 5, 3, 0, profile, pins)) == []
+    assert made.first == 3
+    assert made.uris == [one(ES256, profile, 5, n) for n in range(3, 7)]
+    assert made.serials == [parse_code(uri, RESOLVER).serial for uri in made.uris]
+    assert made.pins == ([ES256.pin(GTIN, serial) for serial in made.serials] if pins else [])
+    assert make_codes(ES256, CodeRun(RESOLVER, GTIN, 5, 3, 0, profile, pins)).uris == []
 
 
 def test_pin() -> None:

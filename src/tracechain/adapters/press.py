@@ -23,7 +23,7 @@ import structlog
 from tracechain.adapters.keys import AesGcmVault, MasterKey
 from tracechain.app.keyring import WorkingKey, unwrapped
 from tracechain.domain.code import CodeKey
-from tracechain.domain.code_run import CodeRun, IssuedCode, make_codes
+from tracechain.domain.code_run import CodeRun, IssuedCodes, make_codes
 from tracechain.domain.keys import IssuerKey
 
 # Runs shorter than this are not worth the way to another process.
@@ -40,7 +40,7 @@ class Press:
         self._thread = ThreadPoolExecutor(1, "press")
         self._pool: ProcessPoolExecutor | None = None
 
-    async def make(self, key: WorkingKey, run: CodeRun) -> list[IssuedCode]:
+    async def make(self, key: WorkingKey, run: CodeRun) -> IssuedCodes:
         """See CodePress."""
         loop = asyncio.get_running_loop()
         if run.count >= SMALL:
@@ -91,7 +91,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make(record: IssuerKey, run: CodeRun) -> list[IssuedCode]:
+def _make(record: IssuerKey, run: CodeRun) -> IssuedCodes:
     return make_codes(_key(record), run)
 
 

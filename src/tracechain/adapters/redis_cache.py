@@ -185,16 +185,27 @@ class RedisCache:
 
     async def _try(self, command: Callable[[], Awaitable[T]]) -> T | None:
         self._waiting += 1
+        # A task of its own: a client that misses its cancellation (asyncio.wait_for does, before
+        # Python 3.12) holds up itself and not the caller.
+        task = asyncio.ensure_future(command())
+        task.add_done_callback(self._arrived)
         try:
-            async with asyncio.timeout(self._timeout):
-                return await command()
+            await asyncio.wait([task], timeout=self._timeout)
+            if not task.done():
+                raise TimeoutError
+            return task.result()
         except (RedisError, OSError, TimeoutError) as error:
             if self._closed_until == 0 or self._clock() >= self._closed_until:
                 _LOG.warning("redis_away", error=type(error).__name__)
             self._closed_until = self._clock() + _PAUSE
             return None
         finally:
-            self._waiting -= 1
+            task.cancel()
+
+    def _arrived(self, task: asyncio.Future[Any]) -> None:
+        self._waiting -= 1
+        if not task.cancelled():
+            task.exception()
 
     def on_invalidate(self, listener: Callable[[int], None]) -> None:
         self._listeners.append(listener)

@@ -16,7 +16,7 @@ from tracechain.app.keyring import Keyring, WorkingKey
 from tracechain.app.ports import BatchStore, Clock, Invalidation
 from tracechain.app.visibility import Visibility
 from tracechain.domain.code import Profile
-from tracechain.domain.code_run import CodeRun, IssuedCode
+from tracechain.domain.code_run import CodeRun, IssuedCodes
 from tracechain.domain.errors import AlreadyExists, FailedPrecondition, InvalidArgument
 from tracechain.domain.party import Principal
 from tracechain.domain.product import Allocation, check_quantity
@@ -30,7 +30,7 @@ AHEAD = 4
 class CodePress(Protocol):
     """Makes codes beside the event loop."""
 
-    async def make(self, key: WorkingKey, run: CodeRun) -> list[IssuedCode]:
+    async def make(self, key: WorkingKey, run: CodeRun) -> IssuedCodes:
         """The codes of a run under a key, in the order of their indices."""
 
 
@@ -121,10 +121,10 @@ class Issuing:
         assert used is not None
         return OpenOrder(order, taken, used)
 
-    async def stream(self, opened: OpenOrder) -> AsyncIterator[tuple[int, list[IssuedCode]]]:
+    async def stream(self, opened: OpenOrder) -> AsyncIterator[tuple[int, IssuedCodes]]:
         """The codes as (offset, codes), in order, computed a few messages ahead of the reader."""
         offsets = iter(range(opened.order.offset, opened.allocation.count, CHUNK))
-        ahead: deque[tuple[int, asyncio.Task[list[IssuedCode]]]] = deque()
+        ahead: deque[tuple[int, asyncio.Task[IssuedCodes]]] = deque()
 
         def start() -> None:
             offset = next(offsets, None)

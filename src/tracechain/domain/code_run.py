@@ -21,24 +21,25 @@ class CodeRun:
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedCode:
-    """One code. `pin` is empty where it was not asked for."""
+class IssuedCodes:
+    """The codes of a run, column by column: they travel between processes by the thousand.
 
-    uri: str
-    index: int
-    serial: str
-    pin: str
+    Index `first` is at place 0. `pins` is empty where none were asked for.
+    """
+
+    first: int
+    uris: list[str]
+    serials: list[str]
+    pins: list[str]
 
 
-def make_codes(key: CodeKey, run: CodeRun) -> list[IssuedCode]:
+def make_codes(key: CodeKey, run: CodeRun) -> IssuedCodes:
     """The codes of a run under a key, in the order of their indices."""
     pairs = key.issue(run.gtin, run.batch_number, run.first, run.count, run.profile)
-    return [
-        IssuedCode(
-            format_code(run.resolver, run.gtin, serial, token),
-            index,
-            serial,
-            key.pin(run.gtin, serial) if run.pins else "",
-        )
-        for index, (serial, token) in enumerate(pairs, run.first)
-    ]
+    serials = [serial for serial, _ in pairs]
+    return IssuedCodes(
+        run.first,
+        [format_code(run.resolver, run.gtin, serial, token) for serial, token in pairs],
+        serials,
+        [key.pin(run.gtin, serial) for serial in serials] if run.pins else [],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 
 from tracechain.app.issuing import Issuing, Order
@@ -106,12 +107,12 @@ class IssuanceServicer:
             ),
         )
         async for offset, codes in self._issuing.stream(opened):
+            pins = codes.pins or itertools.repeat("")
+            rows = zip(codes.uris, itertools.count(codes.first), codes.serials, pins)
             yield issuance_pb2.IssueCodesResponse(
                 offset=offset,
                 codes=[
-                    issuance_pb2.Code(
-                        uri=code.uri, index=code.index, serial=code.serial, pin=code.pin
-                    )
-                    for code in codes
+                    issuance_pb2.Code(uri=uri, index=index, serial=serial, pin=pin)
+                    for uri, index, serial, pin in rows
                 ],
             )
