@@ -15,8 +15,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from tracechain.adapters.cache_stack import CacheStack
+from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
-from tracechain.adapters.grouped import GroupedEvents, GroupedProofs, GroupedScans
+from tracechain.adapters.grouped import GroupedEvents, GroupedScans
 from tracechain.adapters.keys import (
     AesGcmVault,
     HmacDigester,
@@ -26,6 +27,7 @@ from tracechain.adapters.keys import (
 )
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.press import Press
+from tracechain.adapters.proofs import GroupedProofs
 from tracechain.adapters.redis_cache import RedisCache
 from tracechain.adapters.sqlite import SqliteStore, open_store
 from tracechain.app.assessing import Assessing
@@ -152,7 +154,12 @@ async def build(settings: Settings) -> App:
         facts = CachedFacts(facts, layer)
     digester = HmacDigester(master)
     prover = Prover(keyring, settings.resolver)
-    proofs = GroupedProofs(prover.all_of, capacity=settings.scan_queue)
+    proofs = GroupedProofs(
+        prover,
+        CryptoPool(master, 1),
+        capacity=settings.scan_queue,
+        linger=float(os.environ.get("PL", "4")) / 1000,
+    )
     scanning = Scanning(
         prover,
         proofs.prove,

@@ -15,8 +15,8 @@ import pytest
 
 from tracechain.adapters.keys import AesGcmVault, MasterKey
 from tracechain.adapters.press import SMALL, Press
-from tracechain.app.keyring import WorkingKey, sealed, unwrapped
-from tracechain.domain.code import Algorithm, Profile, VerifyingKey, parse_code
+from tracechain.app.keyring import WorkingKey, sealed, working
+from tracechain.domain.code import Algorithm, Profile, parse_code
 from tracechain.domain.code_run import CodeRun, make_codes
 from tracechain.domain.keys import IssuerKey, generate
 
@@ -29,7 +29,7 @@ def _key(algorithm: Algorithm) -> WorkingKey:
     vault = AesGcmVault(MASTER)
     wrapped = sealed(7, "6901234120127", secret, vault)
     record = IssuerKey(7, "6901234120127", algorithm, public, wrapped, "r", 1)
-    return WorkingKey(record, unwrapped(record, vault), VerifyingKey.from_der(7, algorithm, public))
+    return working(record, vault)
 
 
 def _run(first: int, count: int, profile: Profile = Profile.SIGNED, pins: bool = False) -> CodeRun:

@@ -1,40 +1,12 @@
-"""Proofs, scans and events in groups: the same ports, fewer and wider calls."""
+"""Scans and events in groups: the store's own ports, fewer and wider calls."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 
 from tracechain.adapters.grouping import Grouper
 from tracechain.app.ports import EventStore, NewEvent, ScanAnswer, ScanStore
-from tracechain.app.proving import Finding
 from tracechain.domain.scan import Scan
-
-
-class GroupedProofs:
-    """The Prove port: codes that arrive together are proved together, on a thread of their own.
-
-    Checking a signature gives Python's lock away, so the event loop goes on meanwhile. A code that
-    comes alone is proved where it is: the way to a thread and back would cost as much again.
-    """
-
-    def __init__(self, all_of: Callable[[Sequence[str]], list[Finding]], *, capacity: int) -> None:
-        self._all_of = all_of
-        self._thread = ThreadPoolExecutor(1, "prove")
-        # Narrow: while one group is being proved, the one before it is being recorded.
-        self._group: Grouper[str, Finding] = Grouper(self._work, capacity=capacity, width=32)
-        self.prove = self._group.submit
-
-    async def _work(self, texts: list[str]) -> list[Finding]:
-        if len(texts) == 1:
-            return self._all_of(texts)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._all_of, texts)
-
-    async def close(self) -> None:
-        """Waits until everything that was taken is done."""
-        await self._group.close()
-        self._thread.shutdown()
 
 
 class GroupedScans:

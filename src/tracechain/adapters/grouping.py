@@ -15,6 +15,9 @@ from tracechain.domain.errors import ResourceExhausted, Unavailable
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
+# Items a second from which on it pays to wait for the next.
+_CROWD = 1000.0
+
 
 class _Place(asyncio.Future[O]):
     """An answer to come, which tells when its caller leaves."""
@@ -32,8 +35,9 @@ class Grouper(Generic[I, O]):
     """Gathers items and hands them to `work` in groups; each caller gets the answer to its own.
 
     `capacity` bounds the items that wait: beyond it `submit` raises ResourceExhausted at once.
-    `width` bounds one group. `linger` is how long, in seconds, a group that follows hard on
-    another waits for company; the first after a pause never waits.
+    `width` bounds one group. `linger` is how long, in seconds, a group waits for company where
+    items come so fast that some will: the first after a pause never waits, nor does a caller who
+    asks one thing after the other.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class Grouper(Generic[I, O]):
         self._linger = linger
         self._pending: list[tuple[I, asyncio.Future[O]]] = []
         self._worker: asyncio.Task[None] | None = None
+        self._arrived = 0
+        self._since = float("-inf")
         # Whether somebody left since the queue was last searched for empty places.
         self._left = False
 
@@ -66,6 +72,7 @@ class Grouper(Generic[I, O]):
         future: _Place[O] = _Place()
         future.on_leaving = self._leave
         self._pending.append((item, future))
+        self._arrived += 1
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain())
         return future
@@ -76,16 +83,23 @@ class Grouper(Generic[I, O]):
     async def _drain(self) -> None:
         try:
             while self._pending:
+                if self._linger and len(self._pending) < self._width and self._is_crowded():
+                    await asyncio.sleep(self._linger)
                 group = self._pending[: self._width]
                 del self._pending[: self._width]
                 await self._run([entry for entry in group if not entry[1].done()])
-                if self._linger and 0 < len(self._pending) < self._width:
-                    await asyncio.sleep(self._linger)
         finally:
             self._worker = None
             # Only a loop that is being torn down leaves anything here.
             _fail(self._pending, Unavailable("SHUTTING_DOWN", "the service is stopping"))
             self._pending.clear()
+
+    def _is_crowded(self) -> bool:
+        """Whether items have come fast since this was asked last."""
+        now = asyncio.get_running_loop().time()
+        arrived, elapsed = self._arrived, now - self._since
+        self._arrived, self._since = 0, now
+        return arrived > _CROWD * elapsed
 
     async def _run(self, group: list[tuple[I, asyncio.Future[O]]]) -> None:
         if not group:

@@ -38,6 +38,10 @@ class WorkingKey:
             return self.secret.verify_compact(code)
         return self.public.verify(code)
 
+    def position(self, code: ScannedCode) -> tuple[int, int] | None:
+        """(batch number, index) of a code whose token this key made; None where it did not."""
+        return self.secret.position(code.serial_value) if self.verify(code) else None
+
     def revoked_at(self, time: int) -> bool:
         """True where the key was revoked at or before `time` (microseconds)."""
         return self.record.revoke_time is not None and self.record.revoke_time <= time
@@ -53,10 +57,11 @@ def sealed(key_id: int, issuer: str, secret: bytes, vault: KeyVault) -> bytes:
     return vault.wrap(secret, _context(key_id, issuer))
 
 
-def unwrapped(record: IssuerKey, vault: KeyVault) -> CodeKey:
-    """The secret half of a key. Raises DataCorrupted KEY_UNREADABLE."""
+def working(record: IssuerKey, vault: KeyVault) -> WorkingKey:
+    """A key with its secret half unwrapped. Raises DataCorrupted KEY_UNREADABLE."""
     plain = vault.unwrap(record.wrapped_secret, _context(record.key_id, record.issuer_gln))
-    return code_key(record, plain)
+    public = VerifyingKey.from_der(record.key_id, record.algorithm, record.public_key)
+    return WorkingKey(record, code_key(record, plain), public)
 
 
 class Keyring:
@@ -91,18 +96,14 @@ class Keyring:
 
     def get(self, key_id: int) -> WorkingKey | None:
         """The key with this id, unwrapped at its first use; None where there is none."""
-        working = self._working.get(key_id)
-        if working is None:
+        found = self._working.get(key_id)
+        if found is None:
             record = self._records.get(key_id)
             if record is None:
                 return None
-            working = WorkingKey(
-                record,
-                unwrapped(record, self._vault),
-                VerifyingKey.from_der(key_id, record.algorithm, record.public_key),
-            )
-            self._working[key_id] = working
-        return working
+            found = working(record, self._vault)
+            self._working[key_id] = found
+        return found
 
     def of_issuer(self, gln: str) -> list[WorkingKey]:
         """All keys of an issuer, revoked ones too, oldest first."""

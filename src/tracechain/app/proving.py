@@ -6,7 +6,7 @@ right, so proofs are remembered; the key is looked up anew each time, for it may
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tracechain.app.keyring import Keyring, WorkingKey
@@ -31,18 +31,27 @@ class Proved:
     index: int
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A well-formed code that names a known key: what is left is to check its token."""
+
+    text: str
+    code: ScannedCode
+    key: WorkingKey
+
+
 Finding = tuple[Proved, WorkingKey] | Verdict
 # Proves one text among others, beside the event loop.
 Prove = Callable[[str], Awaitable[Finding]]
 
 
 class Prover:
-    """Proves codes. `all_of` may run on another thread than the rest: what it shares are dicts of
-    values that never change, and a lost entry is proved again."""
+    """Proves codes: `read`, then `WorkingKey.position`, which is the costly part and may be done
+    anywhere, then `judge`."""
 
     def __init__(self, keyring: Keyring, resolver: str) -> None:
         self._keyring = keyring
-        self._resolver = resolver
+        self.resolver = resolver
         self._proved: dict[str, Proved] = {}
 
     def remembered(self, text: str) -> Finding | None:
@@ -53,13 +62,10 @@ class Prover:
         key = self._keyring.get(proved.code.key_id)
         return None if key is None else (proved, key)
 
-    def all_of(self, texts: Sequence[str]) -> list[Finding]:
-        """For each text what it proves, or the verdict where it proves nothing."""
-        return [self._one(text) for text in texts]
-
-    def _one(self, text: str) -> Finding:
+    def read(self, text: str) -> Claimed | Verdict:
+        """What a text claims, or the verdict on one that claims nothing that can be checked."""
         try:
-            code = parse_code(text, self._resolver)
+            code = parse_code(text, self.resolver)
         except MalformedCode as error:
             if error.detail is CodeDefect.UNKNOWN_RESOLVER:
                 return unreadable(VerdictReason.UNKNOWN_RESOLVER)
@@ -67,10 +73,14 @@ class Prover:
         key = self._keyring.get(code.key_id)
         if key is None:
             return unproved(code, VerdictReason.UNKNOWN_KEY)
-        if not key.verify(code):
-            return counterfeit(code, VerdictReason.TOKEN_FALSE)
-        proved = Proved(code, *key.secret.position(code.serial_value))
+        return Claimed(text, code, key)
+
+    def judge(self, claimed: Claimed, position: tuple[int, int] | None) -> Finding:
+        """What is proved by the position that the code's key gives it."""
+        if position is None:
+            return counterfeit(claimed.code, VerdictReason.TOKEN_FALSE)
+        proved = Proved(claimed.code, *position)
         if len(self._proved) >= _REMEMBERED:
             self._proved.clear()
-        self._proved[text] = proved
-        return proved, key
+        self._proved[claimed.text] = proved
+        return proved, claimed.key

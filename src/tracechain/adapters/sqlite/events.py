@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tracechain.adapters.sqlite.session import Session
@@ -45,6 +45,13 @@ AND (disposition IN ('retail_sold', 'dispensed', 'destroyed', 'disposed')
         'destroying') OR role = 'input')
 ORDER BY first, beyond
 """
+
+
+_LEVELS_OF = """
+SELECT k.value, s.value FROM json_each(?) AS k CROSS JOIN json_each(?) AS s
+WHERE EXISTS (SELECT 1 FROM touch WHERE batch_key = k.value AND level = s.value)
+"""
+_ALL_LEVELS = json.dumps(list(range(len(LEVELS) - 1, -1, -1)))
 
 
 class EventPart:
@@ -119,10 +126,7 @@ class EventPart:
             return sorted(found, key=lambda t: (t.digest.event_time, t.digest.event_id))
 
         def work(connection: sqlite3.Connection) -> list[list[Touch]]:
-            # Goods have runs of one or two sizes: looking once spares each thing the others.
-            levels = {
-                key: _levels(connection, key) for key in {thing.batch_key for thing in things}
-            }
+            levels = levels_of(connection, (thing.batch_key for thing in things))
             return [one(connection, thing, levels[thing.batch_key]) for thing in things]
 
         return await self._reader.read(work)
@@ -183,16 +187,14 @@ class EventPart:
         return StoredDocument(row[0], row[1], row[2], entries, row[4])
 
 
-def _levels(connection: sqlite3.Connection, batch_key: int) -> list[int]:
-    """The size classes that a key has runs of, large ones first: where a limit cuts, it cuts what
-    concerns single units."""
-    return [
-        level
-        for level in range(len(LEVELS) - 1, -1, -1)
-        if connection.execute(
-            "SELECT 1 FROM touch WHERE batch_key = ? AND level = ? LIMIT 1", (batch_key, level)
-        ).fetchone()
-    ]
+def levels_of(connection: sqlite3.Connection, batch_keys: Iterable[int]) -> dict[int, list[int]]:
+    """The size classes that each key has runs of, large ones first: where a limit cuts, it cuts
+    what concerns single units. Goods have one or two; looking once spares each unit the others."""
+    keys = list(dict.fromkeys(batch_keys))
+    found: dict[int, list[int]] = {key: [] for key in keys}
+    for key, level in connection.execute(_LEVELS_OF, (json.dumps(keys), _ALL_LEVELS)):
+        found[key].append(level)
+    return found
 
 
 def _event_key(event_id: bytes) -> int:

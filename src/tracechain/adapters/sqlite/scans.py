@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from tracechain.adapters.sqlite.events import LEVELS, TOUCH_COLUMNS, read_touch
+from tracechain.adapters.sqlite.events import LEVELS, TOUCH_COLUMNS, levels_of, read_touch
 from tracechain.adapters.sqlite.session import Session
 from tracechain.app.ports import ScanAnswer
 from tracechain.domain.claim import Claim, ClaimAttempt, Tries, judge
@@ -68,7 +68,7 @@ _TOUCHES = f"""
 SELECT json_group_array(json_array(place, touches)) FROM (
     SELECT q.key AS place, json_group_array(json_array({_JSON_TOUCH})) AS touches
     FROM json_each(?) AS q CROSS JOIN json_each(?) AS size CROSS JOIN touch AS t
-    ON t.batch_key = json_extract(q.value, '$[0]') AND t.level = size.key
+    ON t.batch_key = json_extract(q.value, '$[0]') AND t.level = CAST(size.key AS INTEGER)
     AND t.first BETWEEN json_extract(q.value, '$[1]') - size.value + 1
         AND json_extract(q.value, '$[1]')
     WHERE t.beyond > json_extract(q.value, '$[1]')
@@ -78,7 +78,6 @@ _CLAIMS = """
 SELECT json_group_array(json_array(q.key, c.time)) FROM json_each(?) AS q CROSS JOIN claim AS c
 ON c.batch_key = json_extract(q.value, '$[0]') AND c.unit = json_extract(q.value, '$[1]')
 """
-_SIZES = json.dumps(LEVELS)
 
 
 class ScanPart:
@@ -90,10 +89,15 @@ class ScanPart:
     async def record_scans(self, scans: Sequence[Scan]) -> list[ScanAnswer]:
         units = list(dict.fromkeys((scan.batch_key, scan.unit) for scan in scans))
         wanted = json.dumps(units)
+        batch_keys = {scan.batch_key for scan in scans}
 
         def work(connection: sqlite3.Connection) -> tuple[list[ScanHistory], str, str]:
             found = json.loads(connection.execute(_READ, (wanted,)).fetchone()[0])
-            touches: str = connection.execute(_TOUCHES, (wanted, _SIZES)).fetchone()[0]
+            levels = levels_of(connection, batch_keys)
+            sizes = {level: LEVELS[level] for some in levels.values() for level in some}
+            touches = "[]"
+            if sizes:
+                touches = connection.execute(_TOUCHES, (wanted, json.dumps(sizes))).fetchone()[0]
             claims: str = connection.execute(_CLAIMS, (wanted,)).fetchone()[0]
             summaries = {(row[0], row[1]): _summary(row) for row in found}
             histories: list[ScanHistory] = []

@@ -1,0 +1,64 @@
+"""Codes that arrive together are proved together, in a process of their own.
+
+Checking a signature costs as much as all else in a scan. In a thread it would give Python's lock
+away and ask for it again at every code, and the event loop would wait its turn each time. A code
+that comes alone is proved where it is: the way to a process and back costs more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracechain.adapters.crypto_pool import CryptoPool, key_here
+from tracechain.adapters.grouping import Grouper
+from tracechain.app.proving import Claimed, Finding, Prover
+from tracechain.domain.code import parse_code
+from tracechain.domain.keys import IssuerKey
+
+# Narrow: while one group is being proved, the one before it is being recorded.
+_WIDTH = 64
+_ALONE = 2
+
+
+class GroupedProofs:
+    """The Prove port over a Prover."""
+
+    def __init__(self, prover: Prover, pool: CryptoPool, *, capacity: int, linger: float) -> None:
+        self._prover = prover
+        self._pool = pool
+        self._group: Grouper[str, Finding] = Grouper(
+            self._work, capacity=capacity, width=_WIDTH, linger=linger
+        )
+        self.prove = self._group.submit
+
+    async def _work(self, texts: list[str]) -> list[Finding]:
+        read = [self._prover.read(text) for text in texts]
+        claimed = [item for item in read if isinstance(item, Claimed)]
+        positions = None
+        if len(claimed) > _ALONE:
+            records: dict[int, IssuerKey] = {c.key.record.key_id: c.key.record for c in claimed}
+            positions = await self._pool.run(
+                _positions,
+                self._prover.resolver,
+                records,
+                [(item.key.record.key_id, item.text) for item in claimed],
+            )
+        if positions is None:
+            positions = [item.key.position(item.code) for item in claimed]
+        found = iter(positions)
+        return [
+            self._prover.judge(item, next(found)) if isinstance(item, Claimed) else item
+            for item in read
+        ]
+
+    async def close(self) -> None:
+        """Waits until everything that was taken is done."""
+        await self._group.close()
+        self._pool.close()
+
+
+def _positions(
+    resolver: str, records: dict[int, IssuerKey], texts: Sequence[tuple[int, str]]
+) -> list[tuple[int, int] | None]:
+    keys = {key_id: key_here(record) for key_id, record in records.items()}
+    return [keys[key_id].position(parse_code(text, resolver)) for key_id, text in texts]
