@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -37,7 +38,7 @@ def configure_logs(level: str, form: Literal["json", "console"], **always: objec
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(**always)
@@ -45,3 +46,15 @@ def configure_logs(level: str, form: Literal["json", "console"], **always: objec
     logging.basicConfig(
         level=max(number, logging.WARNING), format="%(name)s: %(message)s", stream=sys.stderr
     )
+
+
+class _Lines(structlog.PrintLogger):
+    """Prints lines, and loses them where nobody takes them: a full disk under the log must not
+    fail the call that had something to say."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg

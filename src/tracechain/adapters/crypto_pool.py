@@ -37,7 +37,8 @@ class CryptoPool:
         self._pool: ProcessPoolExecutor | None = None
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T | None:
-        """What `function` returns; None where its process was killed: do it elsewhere."""
+        """What `function` returns; None where its process was killed, or could not be started:
+        do it elsewhere."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
                 self._processes, get_context("spawn"), _enter, (self._master,)
@@ -45,8 +46,8 @@ class CryptoPool:
         pool = self._pool
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
-        except BrokenProcessPool:
-            _LOG.error("crypto_process_died", work=function.__name__)
+        except (BrokenProcessPool, OSError) as error:
+            _LOG.error("crypto_process_died", work=function.__name__, error=type(error).__name__)
             if self._pool is pool:
                 self._pool = None
                 pool.shutdown(wait=False)

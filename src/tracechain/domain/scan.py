@@ -7,7 +7,7 @@ places are divisions, never positions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 
 MARK_BYTES = 8
@@ -98,6 +98,14 @@ def fold_scan(before: ScanSummary | None, scan: Scan, rules: ScanRules) -> ScanS
         scan.time, scan.device, scan.region, scan.scan_id,
         before.count + 1, devices, suspicion,
     )  # fmt: skip
+
+
+def without_last(summary: ScanSummary, scan_id: bytes) -> ScanSummary | None:
+    """What a repeated scan found when it came first: None for the unit's first scan, else the
+    summary without it. Only the first and the last scan are known to be repeated."""
+    if summary.first_id == scan_id:
+        return None
+    return replace(summary, count=summary.count - 1)
 
 
 def _known(marks: bytes, mark: bytes) -> bool:

@@ -24,6 +24,7 @@ from tracechain.domain.scan import (
     ScanSummary,
     Suspicion,
     fold_scan,
+    without_last,
 )
 from tracechain.domain.touch import Touch
 
@@ -113,8 +114,9 @@ class ScanPart:
                     rows.append(
                         (*key, scan.time, _number(scan.scan_id), _number(scan.device), scan.region)
                     )
-                first = repeated and after.first_id == scan.scan_id
-                histories.append(ScanHistory(None if first else before, after.suspicion))
+                if repeated:
+                    before = without_last(after, scan.scan_id)
+                histories.append(ScanHistory(before, after.suspicion))
             if rows:
                 lines = [_line(key, summary) for key, summary in changed.items()]
                 connection.execute(_WRITE_SUMMARIES, (json.dumps(lines, ensure_ascii=False),))
