@@ -104,7 +104,7 @@ class App:
         for group in (self._proofs, self._scans, self._events):
             await group.close()
         await self._caches.close()
-        self._press.close()
+        await self._press.close()
         await self.store.close()
 
 

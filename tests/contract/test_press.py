@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tracechain.adapters.keys import AesGcmVault, MasterKey
 from tracechain.adapters.press import SMALL, Press
@@ -36,11 +37,11 @@ def _run(first: int, count: int, profile: Profile = Profile.SIGNED, pins: bool =
     return CodeRun(RESOLVER, GTIN, 3, first, count, profile, pins)
 
 
-@pytest.fixture
-def press() -> Iterator[Press]:
+@pytest_asyncio.fixture
+async def press() -> AsyncIterator[Press]:
     made = Press(MASTER, 2)
     yield made
-    made.close()
+    await made.close()
 
 
 def _children(pid: int) -> list[int]:
@@ -51,8 +52,8 @@ def _children(pid: int) -> list[int]:
 
 
 def _presses(pid: int) -> list[int]:
-    """Children of a process that are its press, not the tracker of its semaphores."""
-    return [c for c in _children(pid) if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    """Children of a process that are its press."""
+    return [c for c in _children(pid) if b"crypto_child" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

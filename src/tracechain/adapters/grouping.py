@@ -82,9 +82,12 @@ class Grouper(Generic[I, O]):
 
     async def _drain(self) -> None:
         try:
+            crowded = self._is_crowded()
             while self._pending:
-                if self._linger and len(self._pending) < self._width and self._is_crowded():
+                if self._linger and crowded and len(self._pending) < self._width:
                     await asyncio.sleep(self._linger)
+                # Who came while a group was at work came hard on it.
+                crowded = True
                 group = self._pending[: self._width]
                 del self._pending[: self._width]
                 await self._run([entry for entry in group if not entry[1].done()])

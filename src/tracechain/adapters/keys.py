@@ -35,13 +35,11 @@ class MasterKey:
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEK_BYTES:
             raise Unavailable("KEK_INVALID", f"the key-encryption key must have {KEK_BYTES} bytes")
-        self._secret = secret
+        self.secret = secret
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one purpose (HKDF-SHA256, RFC 5869)."""
-        return HKDF(hashes.SHA256(), 32, b"", b"tracechain/" + purpose.encode()).derive(
-            self._secret
-        )
+        return HKDF(hashes.SHA256(), 32, b"", b"tracechain/" + purpose.encode()).derive(self.secret)
 
 
 def master_key_from_text(text: str) -> MasterKey:

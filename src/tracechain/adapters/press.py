@@ -8,13 +8,13 @@ runs stay on a thread of this process, so a service that never issues much never
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
-from tracechain.adapters.crypto_pool import CryptoPool, key_here
+from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.keys import MasterKey
 from tracechain.app.keyring import WorkingKey
 from tracechain.domain.code_run import CodeRun, IssuedCodes, make_codes
-from tracechain.domain.keys import IssuerKey
 
 # Runs shorter than this are not worth the way to another process.
 SMALL = 1000
@@ -29,20 +29,17 @@ class Press:
 
     async def make(self, key: WorkingKey, run: CodeRun) -> IssuedCodes:
         """See CodePress."""
-        made = None
         if run.count >= SMALL:
-            made = await self._pool.run(_make, key.record, run)
-        if made is None:
-            # The codes are the same wherever they are made.
-            loop = asyncio.get_running_loop()
-            made = await loop.run_in_executor(self._thread, make_codes, key.secret, run)
-        return made
+            made = await self._pool.run(
+                "codes", [key.record], key_id=key.record.key_id, run=dataclasses.astuple(run)
+            )
+            if made is not None:
+                return IssuedCodes(run.first, *made)
+        # The codes are the same wherever they are made.
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, make_codes, key.secret, run)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ends the processes and the thread once what they have begun is done."""
         self._thread.shutdown(cancel_futures=True)
-        self._pool.close()
-
-
-def _make(record: IssuerKey, run: CodeRun) -> IssuedCodes:
-    return make_codes(key_here(record).secret, run)
+        await self._pool.close()

@@ -7,13 +7,9 @@ that comes alone is proved where it is: the way to a process and back costs more
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tracechain.adapters.crypto_pool import CryptoPool, key_here
+from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.grouping import Grouper
 from tracechain.app.proving import Claimed, Finding, Prover
-from tracechain.domain.code import parse_code
-from tracechain.domain.keys import IssuerKey
 
 # Narrow: while one group is being proved, the one before it is being recorded.
 _WIDTH = 64
@@ -36,12 +32,11 @@ class GroupedProofs:
         claimed = [item for item in read if isinstance(item, Claimed)]
         positions = None
         if len(claimed) > _ALONE:
-            records: dict[int, IssuerKey] = {c.key.record.key_id: c.key.record for c in claimed}
             positions = await self._pool.run(
-                _positions,
-                self._prover.resolver,
-                records,
-                [(item.key.record.key_id, item.text) for item in claimed],
+                "positions",
+                {item.key.record.key_id: item.key.record for item in claimed}.values(),
+                resolver=self._prover.resolver,
+                texts=[item.text for item in claimed],
             )
         if positions is None:
             positions = [item.key.position(item.code) for item in claimed]
@@ -54,11 +49,4 @@ class GroupedProofs:
     async def close(self) -> None:
         """Waits until everything that was taken is done."""
         await self._group.close()
-        self._pool.close()
-
-
-def _positions(
-    resolver: str, records: dict[int, IssuerKey], texts: Sequence[tuple[int, str]]
-) -> list[tuple[int, int] | None]:
-    keys = {key_id: key_here(record) for key_id, record in records.items()}
-    return [keys[key_id].position(parse_code(text, resolver)) for key_id, text in texts]
+        await self._pool.close()

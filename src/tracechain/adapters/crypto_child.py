@@ -1,0 +1,89 @@
+"""What a process of the pool runs: `python -m tracechain.adapters.crypto_child`.
+
+First line in: the key-encryption key. Then a line for each job, [job, new keys, arguments], and a
+line with its result back, in order. Light to start: it knows the domain and the vault, no more.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tracechain.adapters.keys import AesGcmVault, MasterKey
+from tracechain.app.keyring import WorkingKey, working
+from tracechain.domain.code import Algorithm, Profile, parse_code
+from tracechain.domain.code_run import CodeRun, make_codes
+from tracechain.domain.keys import IssuerKey
+
+
+def key_to_json(key: IssuerKey) -> list[Any]:
+    """What this process needs of a key: its secret half stays wrapped."""
+    return [
+        key.key_id,
+        key.issuer_gln,
+        key.algorithm.value,
+        base64.b64encode(key.public_key).decode(),
+        base64.b64encode(key.wrapped_secret).decode(),
+    ]
+
+
+def _key_from_json(fields: Sequence[Any]) -> IssuerKey:
+    key_id, issuer, algorithm, public, wrapped = fields
+    return IssuerKey(
+        key_id,
+        issuer,
+        Algorithm(algorithm),
+        base64.b64decode(public),
+        base64.b64decode(wrapped),
+        "",
+        0,
+    )
+
+
+class _Jobs:
+    """The jobs by name."""
+
+    def __init__(self, vault: AesGcmVault) -> None:
+        self._vault = vault
+        self._keys: dict[int, WorkingKey] = {}
+
+    def learn(self, keys: Sequence[Sequence[Any]]) -> None:
+        for fields in keys:
+            record = _key_from_json(fields)
+            self._keys[record.key_id] = working(record, self._vault)
+
+    def positions(self, resolver: str, texts: Sequence[str]) -> list[tuple[int, int] | None]:
+        """For each code its (batch number, index); None where its token is false."""
+        codes = [parse_code(text, resolver) for text in texts]
+        return [self._keys[code.key_id].position(code) for code in codes]
+
+    def codes(self, key_id: int, run: Sequence[Any]) -> list[Any]:
+        """The codes of a run, as (uris, serials, pins)."""
+        resolver, gtin, batch_number, first, count, profile, pins = run
+        made = make_codes(
+            self._keys[key_id].secret,
+            CodeRun(resolver, gtin, batch_number, first, count, Profile(profile), pins),
+        )
+        return [made.uris, made.serials, made.pins]
+
+
+def main() -> None:
+    """Works until its input ends."""
+    # Ctrl-C in a terminal reaches everybody; the service decides when its processes end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lines, out = sys.stdin.buffer, sys.stdout.buffer
+    jobs = _Jobs(AesGcmVault(MasterKey(base64.b64decode(lines.readline()))))
+    for line in lines:
+        job, keys, arguments = json.loads(line)
+        jobs.learn(keys)
+        result = getattr(jobs, job)(**arguments)
+        out.write(json.dumps(result, separators=(",", ":")).encode() + b"\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()
