@@ -97,7 +97,7 @@ class Settings(BaseSettings):
             description="How long a commit waits for company right after another; the first after "
             "a pause never waits.",
         ),
-    ] = 8.0
+    ] = 15.0
     event_queue: Annotated[
         int,
         Field(ge=1, description="Capture requests that may wait; beyond it RESOURCE_EXHAUSTED."),
