@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...] [--quick]`: runs measurements and keeps them as JSON."""
+"""`python -m benchmarks [NAME ...] [--quick | --full]`: runs measurements, kept as JSON."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import capture, issue, size, verify
+from benchmarks import capture, growth, issue, overload, recall, size, verify
 
 RESULTS = Path(__file__).parent / "results.json"
 MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str, object]]]] = {
-    "verify": (verify.measure, lambda: verify.measure(1000, 3)),
+    "verify": (verify.measure, lambda: verify.measure(500, 1, 0.5)),
     "issue": (issue.measure, lambda: issue.measure(20_000, 20_000)),
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
+    "recall": (recall.measure, lambda: recall.measure(3)),
     "size": (size.measure, lambda: size.measure(4)),
+    "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None)),
+    "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3)),
 }
 
 
@@ -26,11 +29,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*MEASURES, []], help="default: all")
     parser.add_argument("--quick", action="store_true", help="small and noisy; keeps nothing")
+    parser.add_argument("--full", action="store_true", help="growth up to 10^7 events; takes long")
     arguments = parser.parse_args()
     results: dict[str, object] = {}
     for name in arguments.names or MEASURES:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        results[name] = MEASURES[name][1 if arguments.quick else 0]()
+        whole, quick = MEASURES[name]
+        if name == "growth" and arguments.full:
+            results[name] = growth.measure(growth.FULL)
+        else:
+            results[name] = quick() if arguments.quick else whole()
+        if _saturated(results[name]):
+            print(f"{name}: the load generator was saturated at times", file=sys.stderr)
         print(json.dumps({name: results[name]}, indent=2), flush=True)
     if not arguments.quick:
         kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -43,6 +53,12 @@ def main() -> int:
         }
         RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
     return 0
+
+
+def _saturated(found: object) -> bool:
+    if not isinstance(found, dict):
+        return False
+    return bool(found.get("client_saturated")) or any(_saturated(v) for v in found.values())
 
 
 if __name__ == "__main__":

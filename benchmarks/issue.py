@@ -8,11 +8,11 @@ import time
 import uuid
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from benchmarks.processes import resident_bytes
 from benchmarks.stand import stand
 from tracechain.domain.code import encode_serial, signed_payload
 from tracechain.v1 import issuance_pb2, issuance_pb2_grpc
@@ -61,7 +61,7 @@ def measure(count: int = 100_000, long: int = MILLION) -> dict[str, object]:
             for number, part in enumerate(stream):
                 got += len(part.codes)
                 if number % 50 == 0:
-                    watch.append(_resident(made.process.pid))
+                    watch.append(resident_bytes(made.pids))
             assert got == quantity
             return quantity / (time.perf_counter() - started)
 
@@ -85,8 +85,3 @@ def measure(count: int = 100_000, long: int = MILLION) -> dict[str, object]:
         "resident_mib_most": round(max(memory) / 2**20, 1),
         "floor": {"issue_to_raw_signing": 0.60},
     }
-
-
-def _resident(pid: int) -> int:
-    status = Path(f"/proc/{pid}/statm").read_text().split()
-    return int(status[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,6 +1,7 @@
 """The service as a process of its own for a measurement, with a do-nothing twin of VerifyCode.
 
 The twin has the same messages, the same gate and the same server; all it leaves out is the work.
+Takes settings as JSON, and whether to make the parties (the first of several processes does).
 Prints one JSON line once it serves, and stops when its standard input closes.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from pathlib import Path
 
 import grpc
 import uvloop
@@ -20,6 +20,7 @@ from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
 from tracechain.domain.verdict import VerdictReason
 from tracechain.domain.wording import words
+from tracechain.rpc.admission import Admitted
 from tracechain.settings import Settings
 from tracechain.v1 import party_pb2, verification_pb2
 
@@ -54,8 +55,18 @@ class _Nothing:
 
 
 async def main() -> None:
-    folder = Path(sys.argv[1])
-    app = await bootstrap.build(Settings(data_dir=folder, listen="127.0.0.1:0", log_level="error"))
+    chosen = {"listen": "127.0.0.1:0", "log_level": "error", **json.loads(sys.argv[1])}
+    app = await bootstrap.build(Settings(**chosen))
+    keys = await _prepare(app) if int(sys.argv[2]) else {}
+    server = await bootstrap.serve(app, before_start=_add_nothing(app), shared_port=True)
+    print(json.dumps({"port": server.port, "keys": keys}), flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await server.stop(1.0)
+    await app.close()
+
+
+async def _prepare(app: bootstrap.App) -> dict[str, str]:
+    """The parties, and an API key of each."""
     for gln, uscc, kind in (
         (ISSUER, "91210102MA0YB1234R", PartyKind.ISSUER),
         (HANDLER, "91210102MA0YB5678K", PartyKind.DISTRIBUTOR),
@@ -67,17 +78,14 @@ async def main() -> None:
         ("handler", HANDLER, Role.HANDLER),
     ):
         _, keys[name] = await app.credentials.create(gln, role, "", "bench", f"bench-{name}")
-    server = await bootstrap.serve(app, before_start=_add_nothing(app))
-    print(json.dumps({"port": server.port, "keys": keys}), flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await server.stop(1.0)
-    await app.close()
+    return keys
 
 
 def _add_nothing(app: bootstrap.App) -> grpc.GenericRpcHandler:
     method = verification_pb2.DESCRIPTOR.services_by_name["VerificationService"]
-    handler = app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)
-    return grpc.method_handlers_generic_handler("benchmarks.Nothing", {"VerifyCode": handler})
+    return Admitted(
+        {NOTHING: app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)}
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.support.redis_group import RedisCluster, RedisSentinels
 from tests.support.redis_server import RedisServer, find_redis
 
 # ci: the same examples every time, so that a red build is red for everybody. dev: new examples
@@ -27,3 +28,19 @@ def redis_server() -> Iterator[RedisServer]:
         )
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(redis_server: RedisServer) -> Iterator[RedisCluster]:
+    """One real Cluster for the session. A test that kills one of it must heal it."""
+    group = RedisCluster()
+    yield group
+    group.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_sentinels(redis_server: RedisServer) -> Iterator[RedisSentinels]:
+    """One real master with a copy under Sentinels for the session, to be healed likewise."""
+    group = RedisSentinels()
+    yield group
+    group.stop()

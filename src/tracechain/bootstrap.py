@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
@@ -26,19 +25,26 @@ from tracechain.adapters.keys import (
     master_key_from_text,
 )
 from tracechain.adapters.memory_cache import MemoryCache
+from tracechain.adapters.postgres import open_store as open_postgres
+from tracechain.adapters.postgres.archive import PostgresArchive
 from tracechain.adapters.press import Press
 from tracechain.adapters.proofs import GroupedProofs
 from tracechain.adapters.redis_cache import RedisCache
-from tracechain.adapters.sqlite import SqliteStore, open_store
+from tracechain.adapters.redis_url import connect
+from tracechain.adapters.sqlite import open_store
+from tracechain.adapters.sqlite.archive import SqliteArchive
+from tracechain.adapters.store_process import open_in_process
+from tracechain.app.archive import Archive
 from tracechain.app.assessing import Assessing
 from tracechain.app.capturing import Capturing
+from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
 from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactSource
 from tracechain.app.issuing import Issuing
 from tracechain.app.keyring import Keyring
 from tracechain.app.parties import Parties
-from tracechain.app.ports import Cache
+from tracechain.app.ports import Cache, Store
 from tracechain.app.products import Products
 from tracechain.app.proving import Prover
 from tracechain.app.reading import Reading
@@ -51,6 +57,7 @@ from tracechain.app.visibility import Visibility
 from tracechain.domain.errors import TracechainError
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
+from tracechain.rpc.admission import Admission
 from tracechain.rpc.capture import EventServicer
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
@@ -61,6 +68,8 @@ from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 
 _LOG = structlog.get_logger(__name__)
+# How long codes wait for others to be proved with, in seconds.
+_PROOF_LINGER = 0.004
 
 
 def clock() -> int:
@@ -82,7 +91,7 @@ class App:
     """The running parts of one process."""
 
     settings: Settings
-    store: SqliteStore
+    store: Store
     keyring: Keyring
     credentials: Credentials
     parties: Parties
@@ -92,6 +101,7 @@ class App:
     _proofs: GroupedProofs
     _scans: GroupedScans
     _events: GroupedEvents
+    _changes: Changes
     _caches: CacheStack
     _press: Press
     _poll: asyncio.Task[None]
@@ -101,29 +111,44 @@ class App:
         self._poll.cancel()
         with suppress(asyncio.CancelledError):
             await self._poll
-        for group in (self._proofs, self._scans, self._events):
+        for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
         await self._caches.close()
         await self._press.close()
         await self.store.close()
 
 
-async def build(settings: Settings) -> App:
-    """Makes everything that one process needs. Raises Unavailable where it cannot."""
+async def store_for(settings: Settings, rules: ScanRules) -> Store:
+    """The store that the settings name. Raises Unavailable and DataCorrupted."""
+    open_it: Callable[[], Awaitable[Store]] = partial(open_store, settings.store_path, rules)
+    if url := settings.store_url.get_secret_value():
+        open_it = partial(open_postgres, url, rules, connections=settings.store_connections)
+    return await (open_in_process(open_it) if settings.store_process else open_it())
+
+
+def open_archive(settings: Settings) -> Archive:
+    """The store that the settings name, as a whole; it is opened with each of its calls."""
+    url = settings.store_url.get_secret_value()
+    return PostgresArchive(url) if url else SqliteArchive(settings.store_path)
+
+
+async def build(settings: Settings, store: Store | None = None) -> App:
+    """Makes everything that one process needs, around `store` or the one that the settings name.
+    Raises Unavailable where it cannot."""
     master = master_key(settings)
     rules = ScanRules(
         settings.same_province_minutes, settings.other_province_minutes, settings.max_devices
     )
-    store = await open_store(settings.store_path, rules)
+    # Before anything that has to be closed: it is here that a wrong URL is refused.
+    servers = connect(settings.redis_url) if settings.redis_url else None
+    store = store or await store_for(settings, rules)
     memory = MemoryCache(
         clock, lifetime=settings.memory_lifetime_ms * 1000, capacity=settings.memory_entries
     )
     layers: list[Cache] = [memory]
-    if settings.redis_url:
+    if servers is not None:
         redis = RedisCache(
-            # At once and once more: after a restart of Redis the pooled connections are dead, and
-            # an invalidation that is lost with one leaves other nodes with old facts.
-            Redis.from_url(settings.redis_url, retry=Retry(NoBackoff(), 2)),
+            servers,
             FactCodec(),
             master.derive("cache-mac/v1"),
             clock,
@@ -131,9 +156,10 @@ async def build(settings: Settings) -> App:
             in_flight=settings.redis_in_flight,
             timeout=settings.redis_timeout_ms / 1000,
         )
-        redis.on_invalidate(memory.forget)
+        redis.on_invalidate(memory.forget, memory.forget_all)
         layers.append(redis)
-    changes = CacheStack(layers)
+    caches = CacheStack(layers)
+    changes = Changes(caches)
 
     visibility = Visibility(store, store)
     keyring = Keyring(store, AesGcmVault(master), visibility, clock)
@@ -158,7 +184,7 @@ async def build(settings: Settings) -> App:
         prover,
         CryptoPool(master, 1),
         capacity=settings.scan_queue,
-        linger=float(os.environ.get("PL", "4")) / 1000,
+        linger=_PROOF_LINGER,
     )
     scanning = Scanning(
         prover,
@@ -171,7 +197,7 @@ async def build(settings: Settings) -> App:
         clock,
         os.urandom,
     )
-    claiming = Claiming(proofs.prove, facts, store, changes, digester, clock)
+    claiming = Claiming(proofs.prove, facts, store, digester, clock)
     press = Press(master, settings.sign_processes or os.cpu_count() or 1)
     products = Products(store, store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
@@ -182,7 +208,6 @@ async def build(settings: Settings) -> App:
         store,
         events.append,
         stories,
-        changes,
         clock,
         settings.future_tolerance_s * 1_000_000,
     )
@@ -200,8 +225,9 @@ async def build(settings: Settings) -> App:
     ]
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
     return App(
-        settings, store, keyring, credentials, parties, scanning, servicers, Gate(credentials),
-        proofs, scans, events, changes, press, poll,
+        settings, store, keyring, credentials, parties, scanning, servicers,
+        Gate(credentials, Admission(settings.max_calls, settings.max_streams)),
+        proofs, scans, events, changes, caches, press, poll,
     )  # fmt: skip
 
 
@@ -232,7 +258,7 @@ async def serve(
         app.servicers,
         s.listen,
         max_message_bytes=s.max_message_bytes,
-        max_concurrent_rpcs=s.max_concurrent_rpcs,
+        max_calls_per_connection=s.max_calls_per_connection,
         allow_plaintext=s.allow_plaintext,
         shared_port=shared_port,
     )

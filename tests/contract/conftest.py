@@ -33,6 +33,7 @@ async def open_another(backend: Backend, tmp_path: Path) -> AsyncIterator[Open]:
     yield open_one
     for store in opened:
         await store.close()
+    await backend.forget(tmp_path)
 
 
 @pytest_asyncio.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.support.processes import children
 from tracechain.adapters.keys import AesGcmVault, MasterKey
 from tracechain.adapters.press import SMALL, Press
 from tracechain.app.keyring import WorkingKey, sealed, working
@@ -44,16 +45,9 @@ async def press() -> AsyncIterator[Press]:
     await made.close()
 
 
-def _children(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found
-
-
 def _presses(pid: int) -> list[int]:
     """Children of a process that are its press."""
-    return [c for c in _children(pid) if b"crypto_child" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    return [c for c in children(pid) if b"crypto_child" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

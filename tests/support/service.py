@@ -12,6 +12,7 @@ import asyncio
 import datetime
 import importlib
 import itertools
+import os
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -52,6 +53,7 @@ from tracechain.v1 import (
 
 RESOLVER = "id.tracechain.example"
 TIMEOUT = 20.0
+STORE_VARIABLE = "TRACECHAIN_TEST_STORE"
 _EPOCH = datetime.datetime(2026, 1, 5, 8, tzinfo=datetime.timezone(datetime.timedelta(hours=8)))
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
@@ -521,7 +523,15 @@ class World:
 
 def settings_for(folder: Path, **fields: Any) -> Settings:
     """Settings of a service in a folder of its own on a free port."""
-    return Settings(**{"listen": "127.0.0.1:0", "data_dir": folder, "resolver": RESOLVER, **fields})
+    # The store in this process: another one for each world would be most of its cost. Tests of
+    # whole nodes run as it is delivered.
+    known = {
+        "listen": "127.0.0.1:0",
+        "data_dir": folder,
+        "resolver": RESOLVER,
+        "store_process": False,
+    }
+    return Settings(**{**known, **fields})
 
 
 def channel_to(target: str, **options: Any) -> grpc.aio.Channel:
@@ -602,7 +612,12 @@ async def _first_operator(app: App, channel: grpc.aio.Channel) -> Caller:
 
 @asynccontextmanager
 async def running_world(folder: Path, **fields: Any) -> AsyncIterator[World]:
-    """A service in `folder`; further settings by their names."""
+    """A service in `folder`; further settings by their names. Where TRACECHAIN_TEST_STORE is
+    `postgres`, it has a database for that folder."""
+    if os.environ.get(STORE_VARIABLE) == "postgres" and "store_url" not in fields:
+        from tests.support.stores import postgres_url
+
+        fields["store_url"] = await postgres_url(folder)
     app = await build(settings_for(folder, **fields))
     server = await serve(app)
     target = f"127.0.0.1:{server.port}"
@@ -623,8 +638,9 @@ async def running_world(folder: Path, **fields: Any) -> AsyncIterator[World]:
 @asynccontextmanager
 async def second_node(world: World, **fields: Any) -> AsyncIterator[World]:
     """Another process's service, as it were, on the store of `world`: the same parties."""
-    folder = world.app.settings.data_dir
-    app = await build(settings_for(folder, **fields))
+    known_settings = world.app.settings
+    fields = {"store_url": known_settings.store_url, **fields}
+    app = await build(settings_for(known_settings.data_dir, **fields))
     server = await serve(app)
     target = f"127.0.0.1:{server.port}"
     channel = channel_to(target)

@@ -10,11 +10,15 @@ import hashlib
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.support import postgres_server
 from tests.support.service import gln_of, gtin_of, uscc_of
+from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.sqlite import open_store
+from tracechain.adapters.store_process import open_in_process
 from tracechain.app.ports import NewEvent, Store, StoredEvent
 from tracechain.domain.code import Algorithm, Profile
 from tracechain.domain.keys import IssuerKey
@@ -31,17 +35,50 @@ MINUTE = 60_000_000
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to keep data. `open` gives a store on the data that belongs to a folder."""
+    """A way to keep data. `open` gives a store on the data that belongs to a folder; `forget`
+    removes what a folder's end does not."""
 
     name: str
     open: Callable[[Path], Awaitable[Store]]
+    forget: Callable[[Path], Awaitable[None]]
 
 
 async def _sqlite(folder: Path) -> Store:
     return await open_store(folder / "store.sqlite3", RULES, busy_seconds=20)
 
 
-BACKENDS = [Backend("sqlite", _sqlite)]
+async def _sqlite_process(folder: Path) -> Store:
+    path = folder / "store.sqlite3"
+    return await open_in_process(partial(open_store, path, RULES, busy_seconds=20))
+
+
+async def _leave(folder: Path) -> None:
+    """A folder goes with the test."""
+
+
+async def postgres_url(folder: Path) -> str:
+    """The database that belongs to a folder, with the schema in it."""
+    server = postgres_server.shared()
+    made = await server.database("template")
+    template = made.rpartition("/")[2]
+    if not await server.run("SELECT 1 FROM pg_class WHERE relname = 'unit_scan'", template):
+        await (await open_postgres(made, RULES)).close()
+    return await server.database(folder, template)
+
+
+async def _postgres(folder: Path) -> Store:
+    return await open_postgres(await postgres_url(folder), RULES, connections=4)
+
+
+async def _drop(folder: Path) -> None:
+    await postgres_server.shared().drop(folder)
+
+
+BACKENDS = [
+    Backend("sqlite", _sqlite, _leave),
+    Backend("sqlite_process", _sqlite_process, _leave),
+    Backend("postgres", _postgres, _drop),
+]
 
 # Batch keys that no test has used: examples of one test share a store.
 fresh_key = itertools.count(1).__next__

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,8 +125,8 @@ def test_more_devices_than_a_household_has(limit: int) -> None:
 def test_a_mark_is_known_as_a_whole_only() -> None:
     """Half of one mark and half of the next are no mark that was seen."""
     first, second = b"abcdefgh", b"ijklmnop"
-    scans = [replace(scan(n, 100 * n), device=d) for n, d in enumerate((first, second), 1)]
-    across = replace(scan(3, 300), device=b"efghijkl")
+    scans = [scan(n, 100 * n)._replace(device=d) for n, d in enumerate((first, second), 1)]
+    across = scan(3, 300)._replace(device=b"efghijkl")
     assert folded(*scans, across).devices == first + second + b"efghijkl"
 
 

@@ -65,7 +65,7 @@ def facts(**changes: Any) -> Facts:
         ON_SALE,
         batch=replace(FACTS, **batch),
         unit=replace(ON_SALE.unit, **unit),
-        history=replace(ON_SALE.history, **history),
+        history=ON_SALE.history._replace(**history),
         **changes,
     )
 
@@ -228,10 +228,10 @@ def test_a_batch_without_a_last_day_never_expires() -> None:
         ({"before": SUMMARY}, History.SAME_DEVICE),
         ({"before": SUMMARY, "device": OTHER}, History.OTHER_DEVICE),
         ({"before": SUMMARY, "device": b""}, History.OTHER_DEVICE),
-        ({"before": replace(SUMMARY, devices=ME + OTHER)}, History.OTHER_DEVICE),
-        ({"before": replace(SUMMARY, first_device=OTHER, devices=OTHER + ME)},
+        ({"before": SUMMARY._replace(devices=ME + OTHER)}, History.OTHER_DEVICE),
+        ({"before": SUMMARY._replace(first_device=OTHER, devices=OTHER + ME)},
          History.OTHER_DEVICE),
-        ({"before": replace(SUMMARY, first_device=b"", devices=b""), "device": b""},
+        ({"before": SUMMARY._replace(first_device=b"", devices=b""), "device": b""},
          History.OTHER_DEVICE),
         ({"before": SUMMARY, "suspicion": Suspicion.MANY_DEVICES}, History.SUSPICIOUS),
         ({"suspicion": Suspicion.IMPOSSIBLE_TRAVEL}, History.SUSPICIOUS),
@@ -242,7 +242,7 @@ def test_what_the_history_says(changes: dict[str, Any], history: History) -> Non
 
 
 def test_the_history_before_is_told_and_not_this_scan() -> None:
-    verdict = decide(facts(before=replace(SUMMARY, count=41)))
+    verdict = decide(facts(before=SUMMARY._replace(count=41)))
     assert (verdict.first_scan_time, verdict.previous_scans) == (100, 41)
     first = decide(facts())
     assert (first.first_scan_time, first.previous_scans) == (None, 0)

@@ -1,18 +1,17 @@
 """What a process of the pool runs: `python -m tracechain.adapters.crypto_child`.
 
-First line in: the key-encryption key. Then a line for each job, [job, new keys, arguments], and a
-line with its result back, in order. Light to start: it knows the domain and the vault, no more.
+First comes the key-encryption key, then requests [job, new keys, arguments], answered in order.
+Light to start: it knows the domain and the vault, no more.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import signal
-import sys
 from collections.abc import Sequence
 from typing import Any
 
+from tracechain.adapters.child_process import requests
 from tracechain.adapters.keys import AesGcmVault, MasterKey
 from tracechain.app.keyring import WorkingKey, working
 from tracechain.domain.code import Algorithm, Profile, parse_code
@@ -73,16 +72,14 @@ class _Jobs:
 
 def main() -> None:
     """Works until its input ends."""
-    # Ctrl-C in a terminal reaches everybody; the service decides when its processes end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    lines, out = sys.stdin.buffer, sys.stdout.buffer
-    jobs = _Jobs(AesGcmVault(MasterKey(base64.b64decode(lines.readline()))))
-    for line in lines:
-        job, keys, arguments = json.loads(line)
+    asked = requests()
+    secret, _ = next(asked)
+    jobs = _Jobs(AesGcmVault(MasterKey(secret)))
+    for request, answer in asked:
+        job, keys, arguments = json.loads(request)
         jobs.learn(keys)
         result = getattr(jobs, job)(**arguments)
-        out.write(json.dumps(result, separators=(",", ":")).encode() + b"\n")
-        out.flush()
+        answer(json.dumps(result, separators=(",", ":")).encode())
 
 
 if __name__ == "__main__":

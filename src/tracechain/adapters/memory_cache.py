@@ -56,11 +56,17 @@ class MemoryCache:
             self._entries.clear()
         self._generations[batch_key] = self._generation(batch_key) + 1
 
+    def forget_all(self) -> None:
+        """Forgets everything, and what is being loaded now: anything may have changed."""
+        self._floor = max(self._generations.values(), default=self._floor) + 1
+        self._generations.clear()
+        self._entries.clear()
+
     def _generation(self, batch_key: int) -> int:
         return self._generations.get(batch_key, self._floor)
 
-    def on_invalidate(self, listener: Callable[[int], None]) -> None:
-        """Nobody else can invalidate what is in this process: the listener is never called."""
+    def on_invalidate(self, listener: Callable[[int], None], on_gap: Callable[[], None]) -> None:
+        """Nobody else can invalidate what is in this process: neither is ever called."""
 
     async def close(self) -> None:
         self._entries.clear()

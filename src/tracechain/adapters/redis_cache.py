@@ -1,10 +1,11 @@
 """Facts in Redis, shared by all nodes. Redis never holds truth.
 
-Each batch key has a generation, a random text; an entry counts only under the generation that is
-current when it is read, so setting a new one forgets everything under the key at once, also what
-another node is about to write from an older read. Entries are authenticated, bound to their key,
-their generation and their expiry: junk, swapped and stale entries are misses. Where Redis is
-away every look-up misses and nothing is raised; a breaker keeps requests from queueing on it.
+Each batch key has a generation, a text that grows with each; an entry counts only under the
+generation that is current when it is read, so setting a new one forgets everything under the key
+at once, also what another node is about to write from an older read. A generation lower than one
+that this node knows of is no generation: a Redis that failed over may have lost the last ones.
+Entries are authenticated, bound to their key, their generation and their expiry: junk, swapped and
+stale entries are misses. Where Redis is away every look-up misses and nothing is raised.
 """
 
 from __future__ import annotations
@@ -12,28 +13,34 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from itertools import islice
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
-import structlog
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from tracechain.adapters.redis_lane import PAUSE, Command, Lane
+from tracechain.adapters.redis_servers import Servers
 from tracechain.app.ports import CacheHit, Clock
 
-T = TypeVar("T")
 _MAC_BYTES = 16
 _CHANNEL = "tracechain:invalidate"
-# How long a failing Redis is left alone before it is tried again, in microseconds.
-_PAUSE = 500_000
 # How soon, in seconds, an invalidation is told again that Redis did not take, and how many at once:
 # more would not fit into the time that one exchange has.
 _PAY_EVERY = 0.05
 _PAID_AT_ONCE = 250
-_LOG = structlog.get_logger(__name__)
+# Keys whose latest generation is remembered; beyond it the longest known go first.
+_KNOWN = 100_000
+# How long, in seconds, nothing is heard before the channel is asked whether it is there, and how
+# soon another server is tried.
+_SILENCE = 1.0
+_LISTEN_AGAIN = 0.1
+_GENERATION_BYTES = 32
 
 
 class Codec(Protocol):
@@ -44,23 +51,26 @@ class Codec(Protocol):
     def decode(self, field: str, data: bytes) -> object: ...
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class _Debt:
-    """An invalidation that Redis has not taken yet, and until when it can matter."""
+    """An invalidation that Redis has not taken yet, and until when it can matter. `told`: the
+    other nodes know, though the server that holds the key does not."""
 
+    generation: bytes
     until: int
+    told: bool = False
 
 
 class RedisCache:
-    """A Cache on one Redis server.
+    """A Cache on the servers of one Redis.
 
     `lifetime` (microseconds) bounds how old an entry can be where an invalidation was lost.
-    `in_flight` bounds the commands that wait for Redis; beyond it look-ups miss at once.
+    `in_flight` bounds who waits for one server; beyond it look-ups miss at once.
     """
 
     def __init__(
         self,
-        client: Redis,
+        servers: Servers,
         codec: Codec,
         mac_key: bytes,
         clock: Clock,
@@ -69,50 +79,67 @@ class RedisCache:
         in_flight: int,
         timeout: float,
     ) -> None:
-        self._client = client
+        self._servers = servers
         self._codec = codec
         self._mac_key = mac_key
         self._clock = clock
         self._lifetime = lifetime
         self._in_flight = in_flight
         self._timeout = timeout
-        self._waiting = 0
-        self._closed_until = 0
-        self._listeners: list[Callable[[int], None]] = []
+        self._lanes: WeakKeyDictionary[Redis, Lane] = WeakKeyDictionary()
+        self._learning: asyncio.Task[None] | None = None
+        self._learn_after = 0
+        self._listeners: list[tuple[Callable[[int], None], Callable[[], None]]] = []
         self._listening: asyncio.Task[None] | None = None
         self._me = secrets.token_hex(8)
         self._owed: dict[int, _Debt] = {}
         self._paying: asyncio.Task[None] | None = None
+        # The latest generation that is known of keys that changed a short time ago.
+        self._known: dict[int, tuple[bytes, int]] = {}
 
     async def lookup(self, batch_key: int, field: str) -> CacheHit:
         if batch_key in self._owed:
             return CacheHit(None, None)
-        names = [_generation_name(batch_key), _entry_name(batch_key, field)]
-        found = await self._ask(lambda: self._get(names))
-        if found is None:
+        name = _generation_name(batch_key)
+        lane = self._lane(name) or await self._learned(name)
+        if lane is None:
             return CacheHit(None, None)
-        generation, entry = found
+        answers = await lane.ask(("MGET", name, _entry_name(batch_key, field)))
+        if answers is None or not isinstance(answers[0], list):
+            return CacheHit(None, None)
+        generation, entry = answers[0]
         if generation is None:
-            fresh = secrets.token_hex(8).encode()
-            await self._ask(
-                lambda: self._client.set(names[0], fresh, nx=True, px=self._lifetime // 500)
-            )
-            now = await self._ask(lambda: self._get(names[:1]))
-            return CacheHit(None, now[0] if now else None)
+            generation = await self._begin(lane, batch_key, name)
+        if generation is None or generation < self._latest(batch_key):
+            return CacheHit(None, None)
         if entry is not None:
             value = self._open(batch_key, field, generation, entry)
             if value is not None:
                 return CacheHit(value, generation)
         return CacheHit(None, generation)
 
+    async def _begin(self, lane: Lane, batch_key: int, name: str) -> bytes | None:
+        """The generation of a key that had none."""
+        fresh = self._latest(batch_key) or self._fresh()
+        made = await lane.ask(
+            ("SET", name, fresh, "NX", "PX", self._lifetime // 500), ("MGET", name)
+        )
+        if made is None or not isinstance(made[1], list):
+            return None
+        now: bytes | None = made[1][0]
+        return now
+
     async def put(self, batch_key: int, field: str, value: object, token: object) -> None:
         if not isinstance(token, bytes):
+            return
+        name = _entry_name(batch_key, field)
+        lane = self._lane(name)
+        if lane is None:
             return
         expires = (self._clock() + self._lifetime).to_bytes(8, "big")
         body = expires + self._codec.encode(value)
         entry = self._mac(batch_key, field, token, body) + body
-        name = _entry_name(batch_key, field)
-        await self._ask(lambda: self._client.set(name, entry, px=self._lifetime // 1000))
+        await lane.ask(("SET", name, entry, "PX", self._lifetime // 1000))
 
     def _open(self, batch_key: int, field: str, generation: bytes, entry: bytes) -> object | None:
         mac, body = entry[:_MAC_BYTES], entry[_MAC_BYTES:]
@@ -130,40 +157,131 @@ class RedisCache:
         head = f"{batch_key}/{field}/".encode() + generation + b"/"
         return hmac.digest(self._mac_key, head + body, "sha256")[:_MAC_BYTES]
 
+    def _fresh(self) -> bytes:
+        # Clocks of nodes that differ by more than two changes lie apart cost hits, not truth.
+        return b"%016x" % self._clock() + secrets.token_hex(8).encode()
+
+    def _latest(self, batch_key: int) -> bytes:
+        known = self._known.get(batch_key)
+        return known[0] if known is not None and self._clock() < known[1] else b""
+
+    def _note(self, batch_key: int, generation: bytes) -> None:
+        """Keeps in mind a generation for as long as entries of the one before can live."""
+        if generation < self._latest(batch_key):
+            return
+        self._known.pop(batch_key, None)
+        self._known[batch_key] = (generation, self._clock() + self._lifetime)
+        # In the order of their ends: at most two go for one that comes.
+        for other in list(islice(self._known, 2)):
+            if len(self._known) > _KNOWN or self._known[other][1] <= self._clock():
+                del self._known[other]
+
+    def _lane(self, name: str) -> Lane | None:
+        """The way to the server that holds a key; None where that is not known."""
+        client = self._servers.holder(name)
+        return self._lane_to(client) if client is not None else None
+
+    def _lane_to(self, client: Redis) -> Lane:
+        lane = self._lanes.get(client)
+        if lane is None:
+            lane = self._lanes[client] = Lane(
+                client,
+                self._clock,
+                self._learn,
+                in_flight=self._in_flight,
+                timeout=self._timeout,
+            )
+        return lane
+
+    async def _learned(self, name: str) -> Lane | None:
+        """The same, after who holds what was asked for; not waited for longer than for a key."""
+        self._learn()
+        if self._learning is not None:
+            await asyncio.wait([self._learning], timeout=self._timeout)
+        return self._lane(name)
+
+    def _learn(self) -> None:
+        """Begins to find out who holds what, unless that was done a moment ago."""
+        if self._learning is None and self._clock() >= self._learn_after:
+            self._learn_after = self._clock() + PAUSE
+            self._learning = asyncio.create_task(self._find_out())
+
+    async def _find_out(self) -> None:
+        try:
+            with suppress(RedisError, OSError, TimeoutError):
+                await self._servers.learn()
+        finally:
+            self._learning = None
+
     async def invalidate(self, batch_keys: Sequence[int]) -> None:
         """Sets new generations and tells the other nodes, whatever else waits for Redis.
 
         What Redis does not take now is owed: until it has taken it, this node asks it nothing
         about these keys, and goes on telling it for as long as older entries can live.
         """
-        debt = _Debt(self._clock() + 2 * self._lifetime)
-        mine = dict.fromkeys(batch_keys, debt)
+        until = self._clock() + 2 * self._lifetime
+        mine = {batch_key: _Debt(self._fresh(), until) for batch_key in dict.fromkeys(batch_keys)}
         self._owed.update(mine)
+        for batch_key, debt in mine.items():
+            self._note(batch_key, debt.generation)
         try:
             await self._pay(mine)
         finally:
-            left = any(self._owed.get(batch_key) is debt for batch_key in mine)
+            left = any(self._owed.get(batch_key) is debt for batch_key, debt in mine.items())
             if left and self._paying is None:
                 self._paying = asyncio.create_task(self._pay_later())
 
     async def _pay(self, owed: Mapping[int, _Debt]) -> None:
-        every = list(owed)
-        for start in range(0, len(every), _PAID_AT_ONCE):
-            batch_keys = every[start : start + _PAID_AT_ONCE]
-            if await self._try(partial(self._send, batch_keys)) is None:
-                return
-            for batch_key in batch_keys:
-                # Unless it was invalidated again meanwhile.
-                if self._owed.get(batch_key) is owed[batch_key]:
-                    del self._owed[batch_key]
+        """Tells each server what it holds, all at once."""
+        shares: dict[Lane, list[int]] = {}
+        waited = False
+        for batch_key in owed:
+            name = _generation_name(batch_key)
+            lane = self._lane(name)
+            if lane is None and not waited:
+                lane, waited = await self._learned(name), True
+            if lane is not None:
+                shares.setdefault(lane, []).append(batch_key)
+        await asyncio.gather(*(self._pay_to(lane, keys, owed) for lane, keys in shares.items()))
+        # A server that is away keeps nobody from hearing it by another.
+        untold = [
+            batch_key
+            for batch_key, debt in owed.items()
+            if not debt.told and self._owed.get(batch_key) is debt
+        ]
+        if untold:
+            await self._tell(untold, owed)
 
-    def _send(self, batch_keys: Sequence[int]) -> Awaitable[list[Any]]:
-        pipe = self._client.pipeline(transaction=False)
-        for batch_key in batch_keys:
-            fresh = secrets.token_hex(8)
-            pipe.set(_generation_name(batch_key), fresh, px=self._lifetime // 500)
-            pipe.publish(_CHANNEL, f"{self._me} {batch_key}")
-        return pipe.execute()
+    async def _pay_to(self, lane: Lane, keys: list[int], owed: Mapping[int, _Debt]) -> None:
+        for start in range(0, len(keys), _PAID_AT_ONCE):
+            part = keys[start : start + _PAID_AT_ONCE]
+            commands: list[Command] = []
+            for key in part:
+                fresh = owed[key].generation
+                commands.append(("SET", _generation_name(key), fresh, "PX", self._lifetime // 500))
+                commands.append(self._message(key, fresh))
+            answers = await lane.tell(commands)
+            if answers is None:
+                return
+            for key, taken, told in zip(part, answers[::2], answers[1::2], strict=True):
+                owed[key].told = owed[key].told or isinstance(told, int)
+                # Unless it was invalidated again meanwhile.
+                if taken is True and isinstance(told, int) and self._owed.get(key) is owed[key]:
+                    del self._owed[key]
+
+    async def _tell(self, keys: list[int], owed: Mapping[int, _Debt]) -> None:
+        """Tells the other nodes alone, by the first server that passes it on."""
+        holders = {self._servers.holder(_generation_name(key)) for key in keys}
+        others = [server for server in self._servers.everyone() if server not in holders]
+        for server in others[:2]:
+            commands = [self._message(key, owed[key].generation) for key in keys]
+            if await self._lane_to(server).tell(commands) is not None:
+                for key in keys:
+                    owed[key].told = True
+                return
+
+    def _message(self, batch_key: int, generation: bytes) -> Command:
+        return ("PUBLISH", _CHANNEL, f"{self._me} {batch_key} ".encode() + generation)
 
     async def _pay_later(self) -> None:
         try:
@@ -175,68 +293,60 @@ class RedisCache:
         finally:
             self._paying = None
 
-    async def _get(self, names: list[str]) -> list[bytes | None]:
-        return cast("list[bytes | None]", await self._client.mget(names))
-
-    async def _ask(self, command: Callable[[], Awaitable[T]]) -> T | None:
-        if self._clock() < self._closed_until or self._waiting >= self._in_flight:
-            return None
-        return await self._try(command)
-
-    async def _try(self, command: Callable[[], Awaitable[T]]) -> T | None:
-        self._waiting += 1
-        # A task of its own: a client that misses its cancellation (asyncio.wait_for does, before
-        # Python 3.12) holds up itself and not the caller.
-        task = asyncio.ensure_future(command())
-        task.add_done_callback(self._arrived)
-        try:
-            await asyncio.wait([task], timeout=self._timeout)
-            if not task.done():
-                raise TimeoutError
-            return task.result()
-        except (RedisError, OSError, TimeoutError) as error:
-            if self._closed_until == 0 or self._clock() >= self._closed_until:
-                _LOG.warning("redis_away", error=type(error).__name__)
-            self._closed_until = self._clock() + _PAUSE
-            return None
-        finally:
-            task.cancel()
-
-    def _arrived(self, task: asyncio.Future[Any]) -> None:
-        self._waiting -= 1
-        if not task.cancelled():
-            task.exception()
-
-    def on_invalidate(self, listener: Callable[[int], None]) -> None:
-        self._listeners.append(listener)
+    def on_invalidate(self, listener: Callable[[int], None], on_gap: Callable[[], None]) -> None:
+        self._listeners.append((listener, on_gap))
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
         while True:
             with suppress(RedisError, OSError, TimeoutError):
-                async with self._client.pubsub() as channel:
-                    await channel.subscribe(_CHANNEL)
-                    async for message in channel.listen():
-                        if message["type"] == "message":
-                            self._hear(message["data"])
-            await asyncio.sleep(_PAUSE / 1e6)
+                # Whichever comes first: at the next turn it may be another.
+                for server in self._servers.everyone()[:1]:
+                    async with server.pubsub() as channel:
+                        await self._hear_all(channel)
+            self._learn()
+            await asyncio.sleep(_LISTEN_AGAIN)
+
+    async def _hear_all(self, channel: PubSub) -> None:
+        """Listens until the channel is lost. Raises RedisError, OSError, TimeoutError."""
+        await channel.subscribe(_CHANNEL)
+        silent = 0
+        while silent < 2:
+            message = await channel.get_message(timeout=_SILENCE)
+            if message is None:
+                # Nothing is said, or nobody is there: a connection that was cut says neither.
+                silent += 1
+                await channel.ping()
+                continue
+            silent = 0
+            if message["type"] == "message":
+                self._hear(message["data"])
+            elif message["type"] == "subscribe":
+                # At the first time, and again where the driver has connected anew: what was said
+                # meanwhile is lost.
+                for _, on_gap in self._listeners:
+                    on_gap()
 
     def _hear(self, data: bytes) -> None:
-        sender, _, number = data.partition(b" ")
+        sender, _, rest = data.partition(b" ")
+        number, _, generation = rest.partition(b" ")
         # Junk on the channel can only make us forget, which is always allowed.
-        if sender != self._me.encode() and number.isdigit() and len(number) < 20:
-            for listener in self._listeners:
-                listener(int(number))
+        if sender == self._me.encode() or not number.isdigit() or len(number) >= 20:
+            return
+        if len(generation) == _GENERATION_BYTES:
+            self._note(int(number), generation)
+        for listener, _ in self._listeners:
+            listener(int(number))
 
     async def close(self) -> None:
-        for task in (self._listening, self._paying):
+        for task in (self._listening, self._paying, self._learning):
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
         with suppress(RedisError, OSError):
-            await self._client.aclose()
+            await self._servers.aclose()
 
 
 def _generation_name(batch_key: int) -> str:

@@ -17,7 +17,6 @@ from tracechain.app.ports import (
     BatchStore,
     Clock,
     EventStore,
-    Invalidation,
     NewEvent,
     StoredDocument,
     StoredEvent,
@@ -109,7 +108,6 @@ class Capturing:
         batches: BatchStore,
         append: Append,
         stories: Stories,
-        changes: Invalidation,
         clock: Clock,
         future_tolerance: int,
     ) -> None:
@@ -118,7 +116,6 @@ class Capturing:
         self._batches = batches
         self._append = append
         self._stories = stories
-        self._changes = changes
         self._clock = clock
         self._future_tolerance = future_tolerance
 
@@ -152,9 +149,6 @@ class Capturing:
         places = list(prepared.values())
         added = await self._append([ready.new for _, ready in places]) if places else []
         fresh = [entry for entry, is_new in zip(places, added, strict=True) if is_new]
-        if fresh:
-            keys = {n.thing.batch_key for _, ready in fresh for n in ready.named}
-            await self._changes.invalidate(sorted(keys))
         conflicts = await self._conflicts([ready for _, ready in fresh])
         for (i, ready), is_new in zip(places, added, strict=True):
             status = CaptureStatus.ACCEPTED if is_new else CaptureStatus.DUPLICATE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tracechain.app.facts import FactSource
-from tracechain.app.ports import Clock, Digester, Invalidation, ScanStore
+from tracechain.app.ports import Clock, Digester, ScanStore
 from tracechain.app.proving import Prove
 from tracechain.app.scanning import MAX_CODE, MAX_DEVICE
 from tracechain.domain.claim import Claim, ClaimAttempt, ClaimStatus
@@ -19,14 +19,12 @@ class Claiming:
         prove: Prove,
         facts: FactSource,
         scans: ScanStore,
-        changes: Invalidation,
         digester: Digester,
         clock: Clock,
     ) -> None:
         self._prove = prove
         self._facts = facts
         self._scans = scans
-        self._changes = changes
         self._digester = digester
         self._clock = clock
 
@@ -50,7 +48,7 @@ class Claiming:
         ):
             return Claim(ClaimStatus.NOT_ISSUED, None, 0)
         gtin, serial = proved.code.gtin, proved.code.serial
-        claim = await self._scans.claim(
+        return await self._scans.claim(
             ClaimAttempt(
                 proved.batch_number,
                 proved.index,
@@ -59,6 +57,3 @@ class Claiming:
                 key.secret.check_pin(gtin, serial, pin),
             )
         )
-        if claim.status is ClaimStatus.CLAIMED:
-            await self._changes.invalidate([proved.batch_number])
-        return claim

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from tracechain.app.changing import Changes
 from tracechain.app.keyring import Keyring, WorkingKey
-from tracechain.app.ports import BatchStore, Clock, Invalidation
+from tracechain.app.ports import BatchStore, Clock
 from tracechain.app.visibility import Visibility
 from tracechain.domain.code import Profile
 from tracechain.domain.code_run import CodeRun, IssuedCodes
@@ -64,7 +65,7 @@ class Issuing:
         batches: BatchStore,
         keyring: Keyring,
         visibility: Visibility,
-        changes: Invalidation,
+        changes: Changes,
         clock: Clock,
         press: CodePress,
         resolver: str,
@@ -91,17 +92,16 @@ class Issuing:
             )
         batch = await self._visibility.batch(principal, order.gtin, order.lot)
         key = self._keyring.current(principal.party_gln)
-        answer = await self._batches.allocate(
-            Allocation(
-                batch.batch_number,
-                request_id,
-                0,
-                order.quantity,
-                order.profile,
-                key.record.key_id,
-                self._clock(),
-            )
+        wanted = Allocation(
+            batch.batch_number,
+            request_id,
+            0,
+            order.quantity,
+            order.profile,
+            key.record.key_id,
+            self._clock(),
         )
+        answer = await self._changes.make(batch.batch_number, self._batches.allocate(wanted))
         taken = answer.allocation
         if taken is None:
             left = answer.batch.authorized_quantity - answer.batch.issued_quantity
@@ -116,7 +116,6 @@ class Issuing:
                 "REQUEST_ID_USED",
                 f"this request id ordered {taken.count} codes in profile {taken.profile}",
             )
-        await self._changes.invalidate([batch.batch_number])
         used = self._keyring.get(taken.key_id)
         assert used is not None
         return OpenOrder(order, taken, used)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tracechain.domain.claim import Claim, ClaimAttempt
 from tracechain.domain.keys import IssuerKey
@@ -58,8 +58,7 @@ class StoredDocument:
     create_time: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScanAnswer:
+class ScanAnswer(NamedTuple):
     """What a scan finds: the history before it, and what the store holds of the unit alone.
 
     `touches` are those that cover the unit; units with the same touches may share one tuple.
@@ -253,8 +252,9 @@ class Cache(Invalidation, Protocol):
     async def put(self, batch_key: int, field: str, value: object, token: object) -> None:
         """Keeps `value`, unless the batch key was invalidated since `token` was given."""
 
-    def on_invalidate(self, listener: Callable[[int], None]) -> None:
-        """Calls `listener` with each batch key that another node invalidated."""
+    def on_invalidate(self, listener: Callable[[int], None], on_gap: Callable[[], None]) -> None:
+        """Calls `listener` with each batch key that another node invalidated, and `on_gap` where
+        that may have been missed for any key: also once at the start."""
 
     async def close(self) -> None: ...
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tracechain.app.ports import BatchStore, Clock, Directory, Invalidation
+from tracechain.app.changing import Changes
+from tracechain.app.ports import BatchStore, Clock, Directory
 from tracechain.app.visibility import Visibility
 from tracechain.domain.errors import AlreadyExists, FailedPrecondition
 from tracechain.domain.party import Principal, Role
@@ -21,7 +22,7 @@ class Products:
         directory: Directory,
         batches: BatchStore,
         visibility: Visibility,
-        changes: Invalidation,
+        changes: Changes,
         clock: Clock,
     ) -> None:
         self._directory = directory
@@ -109,8 +110,11 @@ class Products:
         reason = bounded(reason, "reason", 500, required=True)
         request_id = bounded(request_id, "request_id", 64, required=True)
         batch = await self._visibility.batch(principal, gtin, lot)
-        raised, accepted = await self._batches.raise_quantity(
-            batch.batch_number, quantity, request_id, principal.party_gln, reason, self._clock()
+        raised, accepted = await self._changes.make(
+            batch.batch_number,
+            self._batches.raise_quantity(
+                batch.batch_number, quantity, request_id, principal.party_gln, reason, self._clock()
+            ),
         )
         if not accepted and quantity > raised.authorized_quantity:
             raise AlreadyExists("REQUEST_ID_USED", "this request id raised the batch otherwise")
@@ -120,7 +124,6 @@ class Products:
                 f"the batch may issue {raised.authorized_quantity} already",
                 metadata={"authorized_quantity": str(raised.authorized_quantity)},
             )
-        await self._changes.invalidate([batch.batch_number])
         return raised
 
 

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tracechain.app.ports import BatchStore, Clock, Invalidation
+from tracechain.app.changing import Changes
+from tracechain.app.ports import BatchStore, Clock
 from tracechain.app.resolving import Resolver
 from tracechain.app.visibility import Visibility
 from tracechain.domain.batch_key import WHOLE_BATCH
@@ -42,7 +43,7 @@ class Recalling:
         batches: BatchStore,
         resolver: Resolver,
         visibility: Visibility,
-        changes: Invalidation,
+        changes: Changes,
         clock: Clock,
     ) -> None:
         self._batches = batches
@@ -71,11 +72,9 @@ class Recalling:
             principal.role is Role.INSPECTOR,
             self._clock(),
         )
-        kept = await self._batches.put_recall(wanted)
+        kept = await self._changes.make(batch.batch_number, self._batches.put_recall(wanted))
         if (kept.kind, kept.spans, kept.notice) != (wanted.kind, wanted.spans, wanted.notice):
             raise AlreadyExists("REQUEST_ID_USED", "this request id stands for another recall")
-        # After the commit, so that nobody can remember the state before it.
-        await self._changes.invalidate([batch.batch_number])
         return kept
 
     async def _spans(
@@ -128,9 +127,9 @@ class Recalling:
             raise PermissionDenied(
                 "DECIDED_BY_REGULATOR", "a regulator decided this; only a regulator lifts it"
             )
-        lifted = await self._batches.lift_recall(
-            recall.batch_number, recall_id, self._clock(), reason
+        lifted = await self._changes.make(
+            recall.batch_number,
+            self._batches.lift_recall(recall.batch_number, recall_id, self._clock(), reason),
         )
         assert lifted is not None
-        await self._changes.invalidate([recall.batch_number])
         return lifted

@@ -22,6 +22,7 @@ from tracechain.cli import (
     recall,
     register,
     serve,
+    store,
     trace,
     verify,
 )
@@ -47,6 +48,7 @@ app.command()(trace.trace)
 app.command()(assess.assess)
 app.add_typer(recall.app, name="recall")
 app.add_typer(keys.app, name="keys")
+app.add_typer(store.app, name="store")
 app.command()(config.config)
 
 

@@ -32,6 +32,14 @@ _CURES = {
     "QUANTITY_EXCEEDED": "Raise what the batch may issue: `tracechain register quantity`.",
     "QUEUE_FULL": "The service is loaded; try again in a moment.",
     "PORT_TAKEN": "Stop what listens there, or choose another: --listen 127.0.0.1:50052.",
+    "STORE_MISSING": "Set TRACECHAIN_DATA_DIR or TRACECHAIN_STORE_URL to where it is; see "
+    "`tracechain config`.",
+    "STORE_NOT_EMPTY": "Import into an empty database or folder; this one was left as it is.",
+    "SCHEMA_TOO_OLD": "Bring it up to date first: `tracechain store migrate`.",
+    "SCHEMA_TOO_NEW": "Use the release that wrote it, or a newer one.",
+    "ARCHIVE_TOO_OLD": "Import it with the release that wrote it, then `tracechain store migrate`.",
+    "ARCHIVE_CUT_OFF": "Export it again; nothing of it was kept.",
+    "ARCHIVE_ALTERED": "Export it again; nothing of it was kept.",
     "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
 }
 _CURES_BY_CODE = {

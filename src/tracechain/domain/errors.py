@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,16 @@ class TracechainError(Exception):
         self.reason = reason
         self.message = message
         self.metadata: Mapping[str, str] = dict(metadata or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel between processes; an exception's own way back calls it with the message.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[Exception], args: tuple[Any, ...], state: Mapping[str, Any]) -> Exception:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidArgument(TracechainError):

@@ -26,6 +26,7 @@ from tracechain.domain.errors import (
     Violation,
 )
 from tracechain.domain.party import Principal, Role
+from tracechain.rpc.admission import Admission, Admitted, Room
 from tracechain.rpc.status import internal, trailers
 from tracechain.v1 import annotations_pb2
 
@@ -43,8 +44,9 @@ class Authenticator(Protocol):
 class Gate:
     """Makes gRPC handlers of a servicer's methods."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, admission: Admission) -> None:
         self._authenticator = authenticator
+        self._admission = admission
 
     def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
         """Handlers for each method of `service`.
@@ -52,21 +54,31 @@ class Gate:
         A method of the servicer takes (request, principal); a public one takes the request alone.
         Raises RuntimeError for a method without access or without code.
         """
-        handlers = {
-            method.name: self.method(method, getattr(servicer, method.name, None))
-            for method in service.methods
-        }
-        return grpc.method_handlers_generic_handler(service.full_name, handlers)
+        return Admitted(
+            {
+                f"/{service.full_name}/{method.name}": self.method(
+                    method, getattr(servicer, method.name, None)
+                )
+                for method in service.methods
+            }
+        )
 
-    def method(self, method: MethodDescriptor, call: Any) -> grpc.RpcMethodHandler[Any, Any]:
-        """The handler of one method. Raises RuntimeError as `handler` does."""
+    def method(
+        self, method: MethodDescriptor, call: Any
+    ) -> tuple[grpc.RpcMethodHandler[Any, Any], Room]:
+        """The handler of one method, and the room that its calls need a place in.
+
+        Raises RuntimeError as `handler` does.
+        """
         access = method.GetOptions().Extensions[annotations_pb2.access]
         if call is None:
             raise RuntimeError(f"{method.full_name} is declared and not written")
         if access.public == bool(access.roles):
             raise RuntimeError(f"{method.full_name} does not say who may call it")
         roles = None if access.public else frozenset(_role(number) for number in access.roles)
-        guard = _Guard(self._authenticator, roles, method)
+        is_stream = method.client_streaming or method.server_streaming
+        room = self._admission.streams if is_stream else self._admission.calls
+        guard = _Guard(self._authenticator, roles, method, room)
         request_class = GetMessageClass(method.input_type)
         response_class = GetMessageClass(method.output_type)
         make: Any
@@ -76,14 +88,12 @@ class Gate:
             make, behaviour = grpc.unary_stream_rpc_method_handler, guard.answers(call)
         else:
             make, behaviour = grpc.unary_unary_rpc_method_handler, guard.unary(call)
-        return cast(
-            "grpc.RpcMethodHandler[Any, Any]",
-            make(
-                behaviour,
-                request_deserializer=_reader(request_class),
-                response_serializer=response_class.SerializeToString,
-            ),
+        handler = make(
+            behaviour,
+            request_deserializer=_reader(request_class),
+            response_serializer=response_class.SerializeToString,
         )
+        return cast("grpc.RpcMethodHandler[Any, Any]", handler), room
 
 
 _MAX_REQUEST_ID = 64
@@ -97,27 +107,39 @@ class _Guard:
         authenticator: Authenticator,
         roles: frozenset[Role] | None,
         method: MethodDescriptor,
+        room: Room,
     ) -> None:
         self._authenticator = authenticator
+        self._room = room
         self._roles = roles
         self._required = _required(method.input_type)
         self._has_request_id = "request_id" in method.input_type.fields_by_name
         self._name = method.full_name
 
     def unary(self, call: Callable[..., Awaitable[Message]]) -> Any:
+        room = self._room
         if self._roles is None:
 
             async def public(request: Message, context: _Context) -> Message:
+                # Once more: others came in while the request was received.
+                if room.taken >= room.limit:
+                    await room.turn_away(context)
+                room.taken += 1
                 try:
                     self._check(request)
                     return await call(request)
                 except Exception as error:
                     await self._abort(context, error)
                     raise
+                finally:
+                    room.taken -= 1
 
             return public
 
         async def private(request: Message, context: _Context) -> Message:
+            if room.taken >= room.limit:
+                await room.turn_away(context)
+            room.taken += 1
             try:
                 principal = await self._principal(context)
                 self._check(request)
@@ -125,11 +147,18 @@ class _Guard:
             except Exception as error:
                 await self._abort(context, error)
                 raise
+            finally:
+                room.taken -= 1
 
         return private
 
     def answers(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+        room = self._room
+
         async def serve(request: Message, context: _Context) -> None:
+            if room.taken >= room.limit:
+                await room.turn_away(context)
+            room.taken += 1
             try:
                 principal = await self._principal(context)
                 self._check(request)
@@ -137,11 +166,18 @@ class _Guard:
                     await context.write(answer)
             except Exception as error:
                 await self._abort(context, error)
+            finally:
+                room.taken -= 1
 
         return serve
 
     def both(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+        room = self._room
+
         async def serve(requests: AsyncIterator[Message], context: _Context) -> None:
+            if room.taken >= room.limit:
+                await room.turn_away(context)
+            room.taken += 1
             try:
                 arguments: tuple[object, ...] = (self._checked(requests),)
                 if self._roles is not None:
@@ -150,6 +186,8 @@ class _Guard:
                     await context.write(answer)
             except Exception as error:
                 await self._abort(context, error)
+            finally:
+                room.taken -= 1
 
         return serve
 

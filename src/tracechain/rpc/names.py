@@ -17,7 +17,11 @@ def parts(name: str, field: str, *collections: str) -> list[str]:
     if len(pieces) != 2 * len(collections) or tuple(pieces[::2]) != collections:
         pattern = "/".join(f"{c}/{{id}}" for c in collections)
         raise InvalidArgument.of(field, "INVALID_NAME", f"is not of the form {pattern}")
-    return [unquote(piece) for piece in pieces[1::2]]
+    ids = [unquote(piece) for piece in pieces[1::2]]
+    # Nothing has such a name, and not every store can look for it.
+    if any("\x00" in one for one in ids):
+        raise InvalidArgument.of(field, "INVALID_NAME", "holds U+0000")
+    return ids
 
 
 def party(gln: str) -> str:

@@ -38,7 +38,8 @@ def after(kind: str, text: str) -> str:
         )
     except (binascii.Error, ValueError):
         given, separator, value = "", "", ""
-    if not separator or given != kind:
+    # No list has a place with U+0000 in its name, and not every store can look for one.
+    if not separator or given != kind or "\x00" in value:
         raise InvalidArgument.of("page_token", "INVALID_PAGE_TOKEN", "is none of this list's")
     return value
 
@@ -46,6 +47,6 @@ def after(kind: str, text: str) -> str:
 def after_number(kind: str, text: str) -> int:
     """The same for lists whose places are numbers; 0 for an empty text."""
     value = after(kind, text)
-    if value and not (value.isdigit() and value.isascii() and len(value) < 20):
+    if value and not (value.isdigit() and value.isascii() and len(value) < 19):
         raise InvalidArgument.of("page_token", "INVALID_PAGE_TOKEN", "is none of this list's")
     return int(value or 0)

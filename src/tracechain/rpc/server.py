@@ -15,7 +15,9 @@ from tracechain.rpc.address import is_loopback
 from tracechain.rpc.gate import Gate
 
 _MAX_METADATA = 16 * 1024
-_MAX_STREAMS = 1024
+# Calls that gRPC itself may keep unread. Its own refusal beyond has no reason and no time to come
+# back, so ours must come first: this is more than connections have places for.
+_MAX_UNREAD = 1 << 20
 
 
 class Servicer(Protocol):
@@ -36,7 +38,7 @@ class RpcServer:
         listen: str,
         *,
         max_message_bytes: int,
-        max_concurrent_rpcs: int,
+        max_calls_per_connection: int,
         allow_plaintext: bool,
         shared_port: bool = False,
     ) -> None:
@@ -50,7 +52,6 @@ class RpcServer:
         self._health = health.aio.HealthServicer()
         self._names = [servicer.service.full_name for servicer in servicers]
         self._server = grpc.aio.server(
-            maximum_concurrent_rpcs=max_concurrent_rpcs,
             options=[
                 # Shared only where it is meant: else a second service on the same port would
                 # quietly take half of the calls.
@@ -58,7 +59,13 @@ class RpcServer:
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", max_message_bytes),
                 ("grpc.max_metadata_size", _MAX_METADATA),
-                ("grpc.max_concurrent_streams", _MAX_STREAMS),
+                # What is beyond waits in the client, where its deadline runs and its memory is.
+                ("grpc.max_concurrent_streams", max_calls_per_connection),
+                # Else calls that have ended and are not yet cleared away count as well, and a
+                # client that keeps to the limit sees its next call reset.
+                ("grpc.http.overload_protection", 0),
+                ("grpc.server.max_pending_requests", _MAX_UNREAD),
+                ("grpc.server.max_pending_requests_hard_limit", _MAX_UNREAD),
                 # A client may ask for signs of life no more often than this.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_time_ms", 60_000),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tracechain.adapters.sqlite.session import Session
+from tracechain.adapters.touch_rows import LEVELS, TOUCH_COLUMNS, read_touch, touch_row
 from tracechain.app.ports import (
     NewEvent,
     PlaceSummary,
@@ -15,16 +16,8 @@ from tracechain.app.ports import (
     StoredEvent,
 )
 from tracechain.domain.batch_key import derived
-from tracechain.domain.touch import EventDigest, Thing, Touch, TouchRole
+from tracechain.domain.touch import Thing, Touch
 
-# Size classes of runs: level n holds runs of at most 16^n units.
-LEVELS = tuple(16**level for level in range(9))
-
-TOUCH_COLUMNS = (
-    "batch_key", "first", "beyond", "role", "is_class", "event_id", "declaration", "event_time",
-    "record_time", "type", "action", "step", "disposition", "recorder", "source", "destination",
-    "read_point", "biz_location", "parent_key", "parent_unit", "parent_uri", "clears",
-)  # fmt: skip
 _INSERT_EVENT = (
     "INSERT INTO event (batch_key, event_id, declaration, event_time, record_time, recorder, body)"
     " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -80,7 +73,7 @@ class EventPart:
                 )
                 added.append(cursor.rowcount == 1)
                 if added[-1]:
-                    rows.extend(_touch_row(touch) for touch in new.touches)
+                    rows.extend(touch_row(touch) for touch in new.touches)
             connection.executemany(_INSERT_TOUCH, rows)
             return added
 
@@ -203,27 +196,3 @@ def _event_key(event_id: bytes) -> int:
 
 def _document_key(document_id: str) -> int:
     return derived("document:" + document_id)
-
-
-def _touch_row(touch: Touch) -> tuple[Any, ...]:
-    d = touch.digest
-    parent = touch.parent
-    width = touch.end - touch.first
-    level = next(level for level, size in enumerate(LEVELS) if width <= size)
-    return (
-        level, touch.batch_key, touch.first, touch.end, touch.role.value, int(touch.is_class),
-        d.event_id, d.declaration, d.event_time, d.record_time, d.type, d.action, d.step,
-        d.disposition, d.recorder, d.source, d.destination, d.read_point, d.biz_location,
-        parent.batch_key if parent else 0, parent.first if parent else 0,
-        parent.uri if parent else "", int(touch.clears),
-    )  # fmt: skip
-
-
-def read_touch(row: Sequence[Any]) -> Touch:
-    """The touch in a row of TOUCH_COLUMNS."""
-    return Touch(
-        row[0], row[1], row[2], TouchRole(row[3]), bool(row[4]),
-        EventDigest(*row[5:18]),
-        Thing(row[18], row[19], row[19] + 1, row[20]) if row[20] else None,
-        bool(row[21]),
-    )  # fmt: skip

@@ -2,7 +2,6 @@
 
 A group of scans is three statements, whatever its width. Rows travel as one JSON text each way:
 Python's lock is given up once a statement instead of once a row, and the event loop goes on.
-Marks and scan ids are eight bytes and are kept as integers.
 """
 
 from __future__ import annotations
@@ -13,8 +12,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from tracechain.adapters.sqlite.events import LEVELS, TOUCH_COLUMNS, levels_of, read_touch
+from tracechain.adapters.scan_rows import (
+    CHANGING_COLUMNS,
+    SCAN_COLUMNS,
+    SUMMARY_COLUMNS,
+    read_summary,
+    scan_row,
+    summary_row,
+)
+from tracechain.adapters.sqlite.events import levels_of
 from tracechain.adapters.sqlite.session import Session
+from tracechain.adapters.touch_rows import LEVELS, TOUCH_COLUMNS, read_touch
 from tracechain.app.ports import ScanAnswer
 from tracechain.domain.claim import Claim, ClaimAttempt, Tries, judge
 from tracechain.domain.scan import (
@@ -22,42 +30,27 @@ from tracechain.domain.scan import (
     ScanHistory,
     ScanRules,
     ScanSummary,
-    Suspicion,
     fold_scan,
     without_last,
 )
 from tracechain.domain.touch import Touch
 
-_COLUMNS = (
-    "batch_key",
-    "unit",
-    "first_time",
-    "first_device",
-    "first_region",
-    "first_id",
-    "last_time",
-    "last_device",
-    "last_region",
-    "last_id",
-    "count",
-    "devices",
-    "suspicion",
-)
-_FROM_JSON = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(_COLUMNS)))
+_FROM_JSON = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(SUMMARY_COLUMNS)))
 _READ = f"""
-SELECT json_group_array(json_array({", ".join("u." + c for c in _COLUMNS)}))
+SELECT json_group_array(json_array({", ".join("u." + c for c in SUMMARY_COLUMNS)}))
 FROM json_each(?) AS q CROSS JOIN unit_scan AS u
 ON u.batch_key = json_extract(q.value, '$[0]') AND u.unit = json_extract(q.value, '$[1]')
 """
 _WRITE_SUMMARIES = f"""
-INSERT INTO unit_scan ({", ".join(_COLUMNS)}) SELECT {_FROM_JSON} FROM json_each(?) WHERE true
+INSERT INTO unit_scan ({", ".join(SUMMARY_COLUMNS)})
+SELECT {_FROM_JSON} FROM json_each(?) WHERE true
 ON CONFLICT (batch_key, unit) DO UPDATE SET
-{", ".join(f"{c} = excluded.{c}" for c in _COLUMNS[6:])}
+{", ".join(f"{c} = excluded.{c}" for c in CHANGING_COLUMNS)}
 """
 _WRITE_SCANS = f"""
-INSERT INTO scan (batch_key, unit, time, scan_id, device, region)
-SELECT {", ".join(f"json_extract(value, '$[{i}]')" for i in range(6))} FROM json_each(?)
-WHERE true ON CONFLICT DO NOTHING
+INSERT INTO scan ({", ".join(SCAN_COLUMNS)})
+SELECT {", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(SCAN_COLUMNS)))}
+FROM json_each(?) WHERE true ON CONFLICT DO NOTHING
 """
 _JSON_TOUCH = ", ".join(
     f"hex(t.{name})" if name in ("event_id", "declaration") else f"t.{name}"
@@ -100,7 +93,7 @@ class ScanPart:
             if sizes:
                 touches = connection.execute(_TOUCHES, (wanted, json.dumps(sizes))).fetchone()[0]
             claims: str = connection.execute(_CLAIMS, (wanted,)).fetchone()[0]
-            summaries = {(row[0], row[1]): _summary(row) for row in found}
+            summaries = {(row[0], row[1]): read_summary(row) for row in found}
             histories: list[ScanHistory] = []
             rows: list[tuple[Any, ...]] = []
             changed: dict[tuple[int, int], ScanSummary] = {}
@@ -111,14 +104,12 @@ class ScanPart:
                 repeated = after is before
                 if not repeated:
                     summaries[key] = changed[key] = after
-                    rows.append(
-                        (*key, scan.time, _number(scan.scan_id), _number(scan.device), scan.region)
-                    )
+                    rows.append(scan_row(scan))
                 if repeated:
                     before = without_last(after, scan.scan_id)
                 histories.append(ScanHistory(before, after.suspicion))
             if rows:
-                lines = [_line(key, summary) for key, summary in changed.items()]
+                lines = [summary_row(key, summary) for key, summary in changed.items()]
                 connection.execute(_WRITE_SUMMARIES, (json.dumps(lines, ensure_ascii=False),))
                 connection.execute(_WRITE_SCANS, (json.dumps(rows, ensure_ascii=False),))
             return histories, touches, claims
@@ -170,28 +161,3 @@ def _read_touches(text: str) -> tuple[Touch, ...]:
         row[5], row[6] = bytes.fromhex(row[5]), bytes.fromhex(row[6])
         found.append(read_touch(row))
     return tuple(found)
-
-
-def _number(mark: bytes) -> int:
-    return int.from_bytes(mark, "big", signed=True)
-
-
-def _mark(number: int) -> bytes:
-    return number.to_bytes(8, "big", signed=True) if number else b""
-
-
-def _line(key: tuple[int, int], s: ScanSummary) -> tuple[Any, ...]:
-    return (
-        *key,
-        s.first_time, _number(s.first_device), s.first_region, _number(s.first_id),
-        s.last_time, _number(s.last_device), s.last_region, _number(s.last_id),
-        s.count, s.devices.hex(), int(s.suspicion),
-    )  # fmt: skip
-
-
-def _summary(row: Sequence[Any]) -> ScanSummary:
-    return ScanSummary(
-        row[2], _mark(row[3]), row[4], _mark(row[5]),
-        row[6], _mark(row[7]), row[8], _mark(row[9]),
-        row[10], bytes.fromhex(row[11]), Suspicion(row[12]),
-    )  # fmt: skip

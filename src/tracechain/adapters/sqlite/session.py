@@ -34,6 +34,11 @@ class Session(aiosqlite.Connection):
         """Runs `work` against one consistent snapshot."""
         return await self._guarded(lambda: _transact(self._conn, "BEGIN", work))
 
+    async def step(self, work: Work[T]) -> T:
+        """Runs `work` in the transaction that an earlier step began, or in none: for what takes
+        so long that it goes page by page. The session is its caller's alone."""
+        return await self._guarded(lambda: work(self._conn))
+
     async def write(self, work: Work[T]) -> T:
         """Runs `work` in one transaction and returns once it is durable.
 

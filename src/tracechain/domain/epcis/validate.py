@@ -137,6 +137,8 @@ class _Check:
                 self.say(f"{name}[{i}].quantity", "INVALID_QUANTITY", "must be 0 or more")
 
     def rest(self, event: Event) -> None:
+        self.storable(event.biz_step, "biz_step")
+        self.storable(event.disposition, "disposition")
         for name, location in (
             ("read_point", event.read_point),
             ("biz_location", event.biz_location),
@@ -144,6 +146,7 @@ class _Check:
             if location is not None:
                 if not location.id:
                     self.say(f"{name}.id", "MISSING_FIELD", "is required")
+                self.storable(location.id, f"{name}.id")
                 self.extensions(location.extensions, f"{name}.extensions", "location")
         for i, transaction in enumerate(event.biz_transaction_list):
             if not transaction.biz_transaction:
@@ -153,11 +156,13 @@ class _Check:
         for i, source in enumerate(event.source_list):
             if not source.type or not source.source:
                 self.say(f"source_list[{i}]", "MISSING_FIELD", "type and source are required")
+            self.storable(source.source, f"source_list[{i}].source")
         for i, destination in enumerate(event.destination_list):
             if not destination.type or not destination.destination:
                 self.say(
                     f"destination_list[{i}]", "MISSING_FIELD", "type and destination are required"
                 )
+            self.storable(destination.destination, f"destination_list[{i}].destination")
         declaration = event.error_declaration
         if declaration is not None:
             self.time(declaration.declaration_time, "error_declaration.declaration_time")
@@ -177,6 +182,11 @@ class _Check:
         self.extensions(event.extensions, "extensions", "event")
         if event.context:
             self.json_text(event.context, "context")
+
+    def storable(self, text: str, field: str) -> None:
+        """What is kept as text beside the event's JSON, where U+0000 cannot be written."""
+        if "\x00" in text:
+            self.say(field, "INVALID_TEXT", "holds U+0000")
 
     def report(self, report: SensorReport, at: str) -> None:
         for name in _NUMBERS:

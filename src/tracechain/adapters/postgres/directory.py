@@ -1,0 +1,179 @@
+"""Parties, credentials, keys and products in PostgreSQL: the Directory port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracechain.adapters import records
+from tracechain.adapters.postgres.session import Session
+from tracechain.adapters.postgres.statements import statement
+from tracechain.domain.code import Algorithm
+from tracechain.domain.keys import IssuerKey
+from tracechain.domain.party import Credential, Party
+from tracechain.domain.product import Product
+
+_KEY_COLUMNS = (
+    "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
+    "revoke_time, revoke_reason"
+)
+
+NEXT_NUMBER = statement(
+    "NEXT_NUMBER", "UPDATE counter SET value = value + 1 WHERE name = $1 RETURNING value"
+)
+PUT_PARTY = statement(
+    "PUT_PARTY", "INSERT INTO party (gln, region, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+)
+GET_PARTY = statement("GET_PARTY", "SELECT body FROM party WHERE gln = $1")
+LIST_PARTIES = statement(
+    "LIST_PARTIES",
+    "SELECT body FROM party WHERE gln > $1 AND starts_with(region, $3) ORDER BY gln LIMIT $2",
+)
+PUT_CREDENTIAL = statement(
+    "PUT_CREDENTIAL",
+    "INSERT INTO credential (credential_id, party_gln, body) VALUES ($1, $2, $3) "
+    "ON CONFLICT DO NOTHING RETURNING credential_id",
+)
+GET_CREDENTIAL = statement(
+    "GET_CREDENTIAL", "SELECT body, revoke_time FROM credential WHERE credential_id = $1"
+)
+LIST_CREDENTIALS = statement(
+    "LIST_CREDENTIALS", "SELECT body, revoke_time FROM credential WHERE party_gln = $1"
+)
+REVOKE_CREDENTIAL = statement(
+    "REVOKE_CREDENTIAL",
+    "UPDATE credential SET revoke_time = $2 WHERE credential_id = $1 AND revoke_time IS NULL",
+)
+PUT_KEY = statement(
+    "PUT_KEY",
+    "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, wrapped_secret, "
+    "request_id, create_time, change_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) "
+    "ON CONFLICT DO NOTHING",
+)
+GET_KEY = statement("GET_KEY", f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE key_id = $1")
+FIND_KEY = statement(
+    "FIND_KEY",
+    f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE issuer_gln = $1 AND request_id = $2",
+)
+LIST_KEYS = statement(
+    "LIST_KEYS", f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE change_time >= $1 ORDER BY key_id"
+)
+REVOKE_KEY = statement(
+    "REVOKE_KEY",
+    "UPDATE issuer_key SET revoke_time = $2, revoke_reason = $3, change_time = $4 "
+    "WHERE key_id = $1 AND revoke_time IS NULL",
+)
+PUT_PRODUCT = statement(
+    "PUT_PRODUCT",
+    "INSERT INTO product (gtin, issuer_gln, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+)
+GET_PRODUCT = statement("GET_PRODUCT", "SELECT body FROM product WHERE gtin = $1")
+LIST_PRODUCTS = statement(
+    "LIST_PRODUCTS", "SELECT body FROM product WHERE gtin > $1 ORDER BY gtin LIMIT $2"
+)
+LIST_PRODUCTS_OF = statement(
+    "LIST_PRODUCTS_OF",
+    "SELECT body FROM product WHERE issuer_gln = $3 AND gtin > $1 ORDER BY gtin LIMIT $2",
+)
+
+
+async def next_number(session: Session, name: str) -> int:
+    """The next value of a counter, from 1. It is taken for good, whatever becomes of it: a
+    transaction around it would hold up everybody else who takes one."""
+    return int(_must(await session.row(NEXT_NUMBER, name))[0])
+
+
+class DirectoryPart:
+    """See tracechain.app.ports.Directory. Rows are written once or changed once, each by one
+    statement: what is read behind it is what has become of it, whoever wrote it."""
+
+    _session: Session
+
+    async def put_party(self, party: Party) -> Party:
+        await self._session.fetch(PUT_PARTY, party.gln, party.region, records.party_to_json(party))
+        row = _must(await self._session.row(GET_PARTY, party.gln))
+        return records.party_from_json(row[0])
+
+    async def get_party(self, gln: str) -> Party | None:
+        row = await self._session.row(GET_PARTY, gln)
+        return records.party_from_json(row[0]) if row else None
+
+    async def list_parties(self, after: str, limit: int, region: str) -> list[Party]:
+        rows = await self._session.fetch(LIST_PARTIES, after, limit, region)
+        return [records.party_from_json(row[0]) for row in rows]
+
+    async def put_credential(self, credential: Credential) -> bool:
+        row = await self._session.row(
+            PUT_CREDENTIAL,
+            credential.credential_id,
+            credential.party_gln,
+            records.credential_to_json(credential),
+        )
+        return row is not None
+
+    async def get_credential(self, credential_id: str) -> Credential | None:
+        row = await self._session.row(GET_CREDENTIAL, credential_id)
+        return records.credential_from_json(*row) if row else None
+
+    async def list_credentials(self, gln: str) -> list[Credential]:
+        rows = await self._session.fetch(LIST_CREDENTIALS, gln)
+        found = [records.credential_from_json(*row) for row in rows]
+        return sorted(found, key=lambda c: (c.create_time, c.credential_id))
+
+    async def revoke_credential(self, credential_id: str, time: int) -> Credential | None:
+        await self._session.fetch(REVOKE_CREDENTIAL, credential_id, time)
+        return await self.get_credential(credential_id)
+
+    async def reserve_key_id(self) -> int:
+        return await next_number(self._session, "key_id")
+
+    async def put_key(self, key: IssuerKey) -> IssuerKey:
+        await self._session.fetch(
+            PUT_KEY,
+            key.key_id,
+            key.issuer_gln,
+            key.algorithm.value,
+            key.public_key,
+            key.wrapped_secret,
+            key.request_id,
+            key.create_time,
+        )
+        return _key(_must(await self._session.row(FIND_KEY, key.issuer_gln, key.request_id)))
+
+    async def list_keys(self, changed_since: int) -> list[IssuerKey]:
+        return [_key(row) for row in await self._session.fetch(LIST_KEYS, changed_since)]
+
+    async def revoke_key(self, key_id: int, time: int, reason: str, now: int) -> IssuerKey | None:
+        await self._session.fetch(REVOKE_KEY, key_id, time, reason, now)
+        row = await self._session.row(GET_KEY, key_id)
+        return _key(row) if row else None
+
+    async def put_product(self, product: Product) -> Product:
+        await self._session.fetch(
+            PUT_PRODUCT, product.gtin, product.issuer_gln, records.product_to_json(product)
+        )
+        row = _must(await self._session.row(GET_PRODUCT, product.gtin))
+        return records.product_from_json(row[0])
+
+    async def get_product(self, gtin: str) -> Product | None:
+        row = await self._session.row(GET_PRODUCT, gtin)
+        return records.product_from_json(row[0]) if row else None
+
+    async def list_products(self, issuer: str, after: str, limit: int) -> list[Product]:
+        if issuer:
+            rows = await self._session.fetch(LIST_PRODUCTS_OF, after, limit, issuer)
+        else:
+            rows = await self._session.fetch(LIST_PRODUCTS, after, limit)
+        return [records.product_from_json(row[0]) for row in rows]
+
+
+def _must(row: Sequence[Any] | None) -> Sequence[Any]:
+    # It was written a moment ago, by us or before us, and nothing is ever deleted.
+    assert row is not None
+    return row
+
+
+def _key(row: Sequence[Any]) -> IssuerKey:
+    return IssuerKey(
+        row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8]
+    )

@@ -1,0 +1,67 @@
+"""The Store of one PostgreSQL database, shared by any number of nodes.
+
+Rows of the database order the writers; nothing is kept in the process but connections. The same
+statements run where the tables are distributed: each stays with the keys that it names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+from tracechain.adapters.postgres.batches import BatchPart
+from tracechain.adapters.postgres.directory import DirectoryPart
+from tracechain.adapters.postgres.events import EventPart
+from tracechain.adapters.postgres.scans import ScanPart
+from tracechain.adapters.postgres.schema import migrate, prepare_months
+from tracechain.adapters.postgres.session import Session, connect
+from tracechain.adapters.postgres.statements import statement
+from tracechain.domain.scan import ScanRules
+
+_MONTHS_EVERY = 6 * 3600.0
+
+# An update that changes nothing is written and flushed like any other.
+TOUCH_COUNTER = statement("TOUCH_COUNTER", "UPDATE counter SET value = value WHERE name = 'key_id'")
+
+
+class PostgresStore(DirectoryPart, BatchPart, EventPart, ScanPart):
+    """See tracechain.app.ports.Store."""
+
+    def __init__(self, session: Session, rules: ScanRules) -> None:
+        self._session = session
+        self._rules = rules
+        self._months = asyncio.create_task(_keep_months(session))
+
+    async def check(self) -> None:
+        """Raises Unavailable where the store cannot be written."""
+        await self._session.fetch(TOUCH_COUNTER)
+
+    async def close(self) -> None:
+        """Finishes what was begun and closes the connections."""
+        self._months.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._months
+        await self._session.close()
+
+
+async def _keep_months(session: Session) -> None:
+    while True:
+        await asyncio.sleep(_MONTHS_EVERY)
+        await prepare_months(session, time.time_ns() // 1000)
+
+
+async def open_store(url: str, rules: ScanRules, *, connections: int = 8) -> PostgresStore:
+    """Opens the store at `url` and brings its schema up to date.
+
+    Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW; and
+    DataCorrupted STORE_CORRUPTED.
+    """
+    session = await connect(url, connections=connections)
+    try:
+        await migrate(session)
+        await prepare_months(session, time.time_ns() // 1000)
+    except BaseException:
+        await session.close()
+        raise
+    return PostgresStore(session, rules)

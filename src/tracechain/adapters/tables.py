@@ -1,0 +1,132 @@
+"""Every table that a store has, once for all backends: its columns, their kinds, its key.
+
+What is exported and imported, checked and distributed is what stands here; a test holds both
+backends' schemas against it. A column that were missing here would be lost on the way from one
+backend to the other, so a migration that adds one adds it here.
+"""
+
+from __future__ import annotations
+
+from tracechain.app.archive import Column, Kind, Table
+
+_KINDS = {"i": Kind.INTEGER, "t": Kind.TEXT, "b": Kind.BYTES}
+
+
+def _table(name: str, key: str, columns: str, *, of_goods: bool = True) -> Table:
+    """`columns` are name:kind, with ? behind the kind where there may be none."""
+    made = (column.partition(":") for column in columns.split())
+    return Table(
+        name,
+        tuple(Column(n, _KINDS[kind[0]], kind.endswith("?")) for n, _, kind in made),
+        tuple(key.split()),
+        of_goods,
+    )
+
+
+# In the order in which they are exported, imported and distributed.
+TABLES = (
+    _table(
+        "party",
+        "gln",
+        "gln:t region:t body:t",
+        of_goods=False,
+    ),
+    _table(
+        "credential",
+        "credential_id",
+        "credential_id:t party_gln:t body:t revoke_time:i?",
+        of_goods=False,
+    ),
+    _table(
+        "issuer_key",
+        "key_id",
+        "key_id:i issuer_gln:t algorithm:t public_key:b wrapped_secret:b request_id:t "
+        "create_time:i revoke_time:i? revoke_reason:t change_time:i",
+        of_goods=False,
+    ),
+    _table(
+        "product",
+        "gtin",
+        "gtin:t issuer_gln:t body:t",
+        of_goods=False,
+    ),
+    _table(
+        "counter",
+        "name",
+        "name:t value:i",
+        of_goods=False,
+    ),
+    _table(
+        "batch",
+        "batch_key",
+        "batch_key:i gtin:t lot:t production_date:t expiration_date:t plant_gln:t "
+        "authorized_quantity:i activation_required:i issued_quantity:i create_time:i",
+    ),
+    _table(
+        "product_lot",
+        "batch_key lot",
+        "batch_key:i lot:t batch_number:i",
+    ),
+    _table(
+        "quantity_raise",
+        "batch_key request_id",
+        "batch_key:i request_id:t quantity:i decider:t reason:t create_time:i",
+    ),
+    _table(
+        "allocation",
+        "batch_key request_id",
+        "batch_key:i request_id:t first_index:i count:i profile:t key_id:i create_time:i",
+    ),
+    _table(
+        "refused_order",
+        "batch_key create_time request_id",
+        "batch_key:i create_time:i request_id:t count:i",
+    ),
+    _table(
+        "recall",
+        "batch_key recall_id",
+        "batch_key:i recall_id:t create_time:i body:t lift_time:i? lift_reason:t",
+    ),
+    _table(
+        "event",
+        "batch_key event_id declaration event_time",
+        "batch_key:i event_id:b declaration:b event_time:i record_time:i recorder:t body:t",
+    ),
+    _table(
+        "touch",
+        "batch_key level first event_time event_id declaration role beyond parent_key",
+        "batch_key:i level:i first:i event_time:i event_id:b declaration:b role:t beyond:i "
+        "is_class:i record_time:i type:t action:t step:t disposition:t recorder:t source:t "
+        "destination:t read_point:t biz_location:t parent_key:i parent_unit:i parent_uri:t "
+        "clears:i",
+    ),
+    _table(
+        "document",
+        "batch_key document_id",
+        "batch_key:i document_id:t recorder:t header:t entries:t create_time:i",
+    ),
+    _table(
+        "scan",
+        "batch_key unit time scan_id",
+        "batch_key:i unit:i time:i scan_id:i device:i region:t",
+    ),
+    _table(
+        "unit_scan",
+        "batch_key unit",
+        "batch_key:i unit:i first_time:i first_device:i first_region:t first_id:i last_time:i "
+        "last_device:i last_region:t last_id:i count:i devices:t suspicion:i",
+    ),
+    _table(
+        "claim",
+        "batch_key unit",
+        "batch_key:i unit:i device:b time:i",
+    ),
+    _table(
+        "claim_try",
+        "batch_key unit device",
+        "batch_key:i unit:i device:b window_start:i count:i",
+    ),
+)
+BY_NAME = {table.name: table for table in TABLES}
+# What an empty store has nevertheless: the counters, at zero.
+COUNTER = BY_NAME["counter"]

@@ -1,0 +1,105 @@
+"""How soon four processes show what one decides: with Redis, with its channel cut, without it.
+
+The limits are the promises (a second; the lifetime of a process's memory) where many are measured
+and the median counts. A single one may take a second more on a machine that is busy elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from tests.support.node import Nursery
+from tests.support.recalls import PROCESSES, Fleet, fleet, scanned
+from tests.support.redis_server import RedisServer
+from tests.support.service import TIMEOUT
+from tracechain.v1 import admin_pb2
+
+PROMISED = 1.0
+NOISE = 1.0
+LIFETIME = 1.0  # memory_lifetime_ms as it is by default
+ROUNDS = 5
+
+
+async def listening(server: RedisServer, count: int) -> None:
+    """Waits until so many processes listen."""
+    async with redis.asyncio.Redis.from_url(server.url) as client, asyncio.timeout(TIMEOUT):
+        while (await client.pubsub_numsub("tracechain:invalidate"))[0][1] != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def cut(server: RedisServer, how: str) -> AsyncIterator[None]:
+    """Nobody hears what is published: subscribers are thrown out all the time, or Redis is gone."""
+    if how == "gone":
+        server.kill()
+        yield
+        server.start()
+        return
+
+    async def throw_out() -> None:
+        async with redis.asyncio.Redis.from_url(server.url) as client:
+            while True:
+                with suppress(redis.RedisError):
+                    await client.client_kill_filter(_type="pubsub")
+                await asyncio.sleep(0)
+
+    thrower = asyncio.create_task(throw_out())
+    yield
+    thrower.cancel()
+    with suppress(asyncio.CancelledError):
+        await thrower
+
+
+async def measured(four: Fleet) -> list[float]:
+    """Recalls through each process in turn."""
+    return [await four.recall(number) for number in range(ROUNDS)]
+
+
+async def test_a_recall_is_shown_by_all_within_a_second_and_without_the_channel_in_its_time(
+    nodes: Nursery, tmp_path: Path
+) -> None:
+    with RedisServer() as server:
+        # Facts in Redis live long: what bounds is the channel, and else the generation.
+        async with fleet(nodes, tmp_path, redis_url=server.url) as four:
+            await listening(server, PROCESSES)
+            found = await measured(four)
+            assert statistics.median(found) <= PROMISED, found
+            assert max(found) <= PROMISED + NOISE, found
+            # Told, and not merely out of date: far below the lifetime.
+            assert statistics.median(found) <= LIFETIME / 2, found
+            for how in ("thrown out", "gone"):
+                async with cut(server, how):
+                    found = await measured(four)
+                assert statistics.median(found) <= LIFETIME + 0.5, (how, found)
+                assert max(found) <= LIFETIME + NOISE, (how, found)
+            await listening(server, PROCESSES)
+            # Whole again by itself.
+            found = await measured(four)
+            assert statistics.median(found) <= LIFETIME / 2, found
+
+
+@pytest.mark.parametrize("with_redis", [True, False])
+async def test_a_revoked_key_is_refused_by_all_within_a_second(
+    nodes: Nursery, tmp_path: Path, redis_server: RedisServer, with_redis: bool
+) -> None:
+    async with fleet(nodes, tmp_path, redis_url=redis_server.url if with_redis else "") as four:
+        _, code = await four.goods()
+        for node in four.nodes:
+            assert "KEY_REVOKED" not in await scanned(node, code.uri)
+        issuer = four.nodes[0].issuer
+        keys = await issuer.admin.ListIssuerKeys(
+            admin_pb2.ListIssuerKeysRequest(parent=f"parties/{issuer.gln}")
+        )
+        await issuer.admin.RevokeIssuerKey(admin_pb2.RevokeIssuerKeyRequest(name=keys.keys[0].name))
+        start = time.monotonic()
+        await four.shown(code.uri, "KEY_REVOKED")
+        # Polled each half second (key_poll_ms).
+        assert time.monotonic() - start <= PROMISED + NOISE
