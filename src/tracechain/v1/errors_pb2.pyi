@@ -198,6 +198,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The port cannot be opened."""
     ERROR_REASON_PLAINTEXT_REFUSED: _ErrorReason.ValueType  # 213
     """Plain text beyond loopback was not allowed."""
+    ERROR_REASON_REDIS_URL_INVALID: _ErrorReason.ValueType  # 214
+    """The setting redis_url names no server."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -381,4 +383,6 @@ ERROR_REASON_PORT_TAKEN: ErrorReason.ValueType  # 212
 """The port cannot be opened."""
 ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
 """Plain text beyond loopback was not allowed."""
+ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
+"""The setting redis_url names no server."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
