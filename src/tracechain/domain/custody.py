@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 
 from tracechain.domain.conflict import Conflict
-from tracechain.domain.containment import moment
+from tracechain.domain.containment import moment, tried
 from tracechain.domain.touch import EventDigest, TouchRole
 
 
@@ -121,21 +122,31 @@ def fold(happenings: Sequence[Happening], issuer: str) -> Story:
     declared = {h.digest.event_id for h in happenings if h.digest.declaration}
     ordered = sorted(
         dict.fromkeys(happenings),
-        key=lambda h: (*moment(h.digest), h.role, h.digest.declaration, h.is_class, h.via),
-    )
-    walk = _Walk(
-        issuer, any(_commissions(h) for h in ordered if h.digest.event_id not in erroneous)
-    )
+        key=lambda h: (
+            h.digest.event_time, _phase(h), h.digest.step in _RECEIVING, moment(h.digest), h.role,
+            h.digest.declaration, h.is_class, h.via,
+        ),
+    )  # fmt: skip
+    walk = _Walk(issuer, any(_commissions(h) and h.digest.event_id not in erroneous
+                             for h in ordered))  # fmt: skip
     steps: list[Step] = []
-    for happening in ordered:
+
+    def step(happening: Happening, *, whatever: bool) -> bool:
         digest = happening.digest
         wrong = digest.event_id in erroneous
         conflicts: tuple[Conflict, ...] = ()
         if not wrong and not digest.declaration:
             conflicts = tuple(walk.take(happening))
+            if conflicts and not whatever:
+                return False
             if digest.event_id in declared:
                 conflicts += (Conflict.DECLARED_BY_OTHER_PARTY,)
         steps.append(Step(happening, walk.holder, conflicts, wrong or bool(digest.declaration)))
+        return True
+
+    for _, tied in groupby(ordered, key=lambda h: (h.digest.event_time, _phase(h))):
+        for happening in tried(list(tied), lambda h: step(h, whatever=False)):
+            step(happening, whatever=True)
     return Story(
         tuple(steps),
         walk.state,
@@ -166,7 +177,23 @@ def involved(story: Story, issuer: str) -> frozenset[str]:
     return frozenset(found or (step.happening.digest.recorder for step in story.steps))
 
 
-def _commissions(happening: Happening) -> bool:
+def _phase(happening: Happening) -> int:
+    """Of one time, goods are made first and come to their end last."""
+    if _makes(happening):
+        return 0
+    return 2 if _state_after(happening) in _ENDED else 1
+
+
+def _state_after(happening: Happening) -> UnitState | None:
+    """The state that an event puts goods in; None where it leaves it as it is."""
+    if happening.role is TouchRole.INPUT:
+        return UnitState.CONSUMED
+    digest = happening.digest
+    return _BY_DISPOSITION.get(digest.disposition) or _BY_STEP.get(digest.step)
+
+
+def _makes(happening: Happening) -> bool:
+    """True for what commissions, be it a unit or so many of a lot."""
     digest = happening.digest
     if digest.declaration or not happening.direct:
         return False
@@ -177,6 +204,11 @@ def _commissions(happening: Happening) -> bool:
         and digest.step in _COMMISSIONING
         and digest.action != "DELETE"
     )
+
+
+def _commissions(happening: Happening) -> bool:
+    # So many units of a lot, not known which: none of them is on sale for that.
+    return _makes(happening) and not happening.is_class
 
 
 class _Walk:
@@ -195,8 +227,8 @@ class _Walk:
     def take(self, happening: Happening) -> list[Conflict]:
         """Moves by one happening, or names the conflicts for which it moves nothing."""
         digest = happening.digest
-        if _commissions(happening):
-            return self._commission(digest)
+        if _makes(happening):
+            return self._commission(digest, happening.is_class)
         if self.expects_commissioning and not self.commissioned:
             return [Conflict.BEFORE_COMMISSIONING]
         if happening.is_class:
@@ -209,9 +241,15 @@ class _Walk:
             self._settle(happening)
         return conflicts
 
-    def _commission(self, digest: EventDigest) -> list[Conflict]:
+    def _commission(self, digest: EventDigest, is_class: bool) -> list[Conflict]:
         if self.issuer and digest.recorder != self.issuer:
             return [Conflict.NOT_ISSUER]
+        if is_class:
+            # A lot that nobody registered here is with whoever made it first.
+            if not self.holder:
+                self.holder = digest.recorder
+                self.location = digest.biz_location or digest.read_point
+            return []
         if self.commissioned:
             return [Conflict.COMMISSIONED_TWICE]
         self.commissioned = True
@@ -244,9 +282,7 @@ class _Walk:
         place = digest.biz_location or digest.read_point
         if place and digest.step not in _LOOKING:
             self.location = place
-        state = _BY_DISPOSITION.get(digest.disposition) or _BY_STEP.get(digest.step)
-        if happening.role is TouchRole.INPUT:
-            state = UnitState.CONSUMED
+        state = _state_after(happening)
         if state is None or digest.recorder not in (self.holder, self.issuer):
             return
         # What others hold, the owner can report stolen or back; it cannot say more about it.
