@@ -606,6 +606,45 @@ async def test_what_was_sold_or_destroyed_is_nowhere_any_more(world: World) -> N
     assert found.ended_units == 2
 
 
+async def test_what_strangers_say_of_a_batch_hides_nobody_from_a_recall(world: World) -> None:
+    lot = await world.lot()
+    await lot.issue(100)
+    whole = [lot.range(0, 100)]
+    await world.distributor.capture(event(0, "storing", code_ranges=whole, read_point="urn:x:y"))
+    await world.issuer.capture(
+        event(1, "storing", code_ranges=whole, biz_location=world.issuer.place),
+        shipped(2, world.issuer, world.shop, code_ranges=whole),
+    )
+    await world.shop.capture(received(3, world.shop, code_ranges=whole))
+    await world.distributor.capture(
+        event(4, "destroying", code_ranges=whole, disposition="destroyed")
+    )
+    found = await assessed(world.issuer, lot.name)
+    assert [p.party_gln for p in found.places if p.current] == [world.shop.gln]
+    assert {p.party_gln for p in found.places} == {
+        world.shop.gln, world.issuer.gln, world.distributor.gln
+    }  # fmt: skip
+    assert found.ended_units == 0
+
+
+async def test_units_ended_in_a_container_are_counted_and_those_declared_wrong_are_not(
+    world: World,
+) -> None:
+    lot = await world.lot()
+    await lot.issue(100)
+    case = world.container()
+    sale = event(3, "retail_selling", code_ranges=[lot.range(50, 10)])
+    await world.issuer.accepted(
+        made(0, code_ranges=[lot.range(0, 100)], biz_location=world.issuer.place),
+        packed(1, case, code_ranges=[lot.range(0, 40)]),
+        event(2, "destroying", [case], disposition="destroyed"),
+        sale,
+    )
+    assert (await assessed(world.issuer, lot.name)).ended_units == 50
+    await world.issuer.capture(declared_wrong(sale, 4))
+    assert (await assessed(world.issuer, lot.name)).ended_units == 40
+
+
 async def test_a_batch_of_which_nothing_happened_is_assessed_all_the_same(world: World) -> None:
     lot = await world.lot()
     found = await assessed(world.issuer, lot.name)
