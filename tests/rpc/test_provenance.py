@@ -455,6 +455,33 @@ async def test_ingredients_upstream_and_results_downstream(world: World) -> None
     assert list(never_made.upstream) == []
 
 
+async def test_what_is_in_a_container_goes_where_the_container_goes_in(world: World) -> None:
+    lot = await world.lot()
+    codes = await lot.issue(5)
+    units = [lot.epc(code) for code in codes]
+    case, pallet = world.container(), world.container()
+    dish, menu = world.foreign(), world.foreign()
+    await world.issuer.accepted(
+        made(0, code_ranges=[lot.range(0, 5)]),
+        packed(1, case, units[:2]),
+        packed(1, case, code_ranges=[lot.range(2, 1)]),
+        packed(2, pallet, [case]),
+        unpacked(3, case, [units[1]]),
+        transformed(4, [dish], [pallet]),
+        transformed(5, [menu], [dish]),
+    )
+    for unit, results in ((units[0], [dish, menu]), (units[1], []), (units[3], [])):
+        story = await unit_of(world.issuer, unit)
+        assert [item.epc for item in story.downstream] == results
+    assert [item.epc for item in (await unit_of(world.issuer, units[2])).downstream] == [dish, menu]
+    reach = await assessed(world.issuer, lot.name)
+    assert [(item.epc, item.depth) for item in reach.downstream] == [(dish, 1), (menu, 2)]
+    assert not reach.truncated
+    upstream = [(item.epc, item.depth) for item in (await unit_of(world.issuer, menu)).upstream]
+    assert upstream[0] == (dish, 1)
+    assert sorted(upstream[1:]) == sorted((epc, 2) for epc in (pallet, case, units[0], lot.uri))
+
+
 async def test_a_transformation_that_was_declared_wrong_made_nothing(world: World) -> None:
     a, b = world.foreign(), world.foreign()
     wrong = transformed(1, [b], [a])

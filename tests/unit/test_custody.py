@@ -180,6 +180,22 @@ def test_sold_goods_come_back() -> None:
     assert (story.state, conflicts(story)[4]) == (UnitState.ACTIVE, [])
 
 
+def test_what_never_arrived_is_taken_back_by_its_sender() -> None:
+    back = replace(RECEIVED, recorder=ISSUER)
+    story = told(MADE, SHIPPED, back)
+    assert (conflicts(story), story.holder, story.addressee) == ([[], [], []], ISSUER, "")
+    assert story.location == "hall"
+
+
+def test_a_shipment_that_is_void_is_under_way_no_more() -> None:
+    void = digest(3, 30, "void_shipping", read_point="gate")
+    story = told(MADE, SHIPPED, void)
+    assert (conflicts(story), story.addressee, story.location) == ([[], [], []], "", "gate")
+    assert told(MADE, SHIPPED, replace(void, recorder=STRANGER)).addressee == DISTRIBUTOR
+    late = digest(4, 40, "receiving", DISTRIBUTOR)
+    assert conflicts(told(MADE, SHIPPED, void, late))[3] == [Conflict.NOT_HOLDER]
+
+
 def test_a_shipment_to_nobody_is_received_by_anybody() -> None:
     unaddressed = replace(SHIPPED, destination="")
     assert told(MADE, unaddressed, replace(RECEIVED, recorder=SHOP)).holder == SHOP

@@ -259,7 +259,8 @@ class _Walk:
 
     def _receive(self, digest: EventDigest) -> list[Conflict]:
         recorder = digest.recorder
-        if self.under_way and self.addressee and recorder != self.addressee:
+        # What never arrived, its sender takes back.
+        if self.under_way and self.addressee and recorder not in (self.addressee, self.holder):
             return [Conflict.NOT_ADDRESSEE]
         if not self.under_way and self.holder not in ("", recorder):
             return [Conflict.NOT_HOLDER]
@@ -275,6 +276,8 @@ class _Walk:
         self.holder = recorder
         if digest.step in _SHIPPING:
             self.under_way, self.addressee = True, digest.destination
+        elif digest.step == "void_shipping":
+            self.under_way, self.addressee = False, ""
         return []
 
     def _settle(self, happening: Happening) -> None:
