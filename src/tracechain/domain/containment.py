@@ -130,7 +130,7 @@ class _Rooms:
         """Moves by what did not fit: what is put elsewhere has left where it was before."""
         if self.moves(move):
             return None
-        time, touch, parent = move
+        time, touch, _ = move
         if touch.digest.action == "DELETE":
             return None if touch.clears else Conflict.NOT_CONTAINED
         self._end((touch.digest.type, None), time)
