@@ -122,13 +122,11 @@ def fold(happenings: Sequence[Happening], issuer: str) -> Story:
     declared = {h.digest.event_id for h in happenings if h.digest.declaration}
     ordered = sorted(
         dict.fromkeys(happenings),
-        key=lambda h: (
-            h.digest.event_time, _phase(h), h.digest.step in _RECEIVING, moment(h.digest), h.role,
-            h.digest.declaration, h.is_class, h.via,
-        ),
-    )  # fmt: skip
-    walk = _Walk(issuer, any(_commissions(h) and h.digest.event_id not in erroneous
-                             for h in ordered))  # fmt: skip
+        key=lambda h: (*moment(h.digest), h.role, h.digest.declaration, h.is_class, h.via),
+    )
+    walk = _Walk(
+        issuer, any(_commissions(h) for h in ordered if h.digest.event_id not in erroneous)
+    )
     steps: list[Step] = []
 
     def step(happening: Happening, *, whatever: bool) -> bool:
@@ -144,9 +142,14 @@ def fold(happenings: Sequence[Happening], issuer: str) -> Story:
         steps.append(Step(happening, walk.holder, conflicts, wrong or bool(digest.declaration)))
         return True
 
-    for _, tied in groupby(ordered, key=lambda h: (h.digest.event_time, _phase(h))):
-        for happening in tried(list(tied), lambda h: step(h, whatever=False)):
-            step(happening, whatever=True)
+    for _, group in groupby(ordered, key=lambda h: h.digest.event_time):
+        tied = list(group)
+        if len(tied) == 1:
+            step(tied[0], whatever=True)
+            continue
+        for _, phase in groupby(sorted(tied, key=_turn), key=lambda h: _turn(h)[0]):
+            for happening in tried(list(phase), lambda h: step(h, whatever=False)):
+                step(happening, whatever=True)
     return Story(
         tuple(steps),
         walk.state,
@@ -177,11 +180,13 @@ def involved(story: Story, issuer: str) -> frozenset[str]:
     return frozenset(found or (step.happening.digest.recorder for step in story.steps))
 
 
-def _phase(happening: Happening) -> int:
-    """Of one time, goods are made first and come to their end last."""
+def _turn(happening: Happening) -> tuple[int, bool]:
+    """Of one time, goods are made first and come to their end last; in between they are sent
+    before they are received."""
     if _makes(happening):
-        return 0
-    return 2 if _state_after(happening) in _ENDED else 1
+        return 0, False
+    phase = 2 if _state_after(happening) in _ENDED else 1
+    return phase, happening.digest.step in _RECEIVING
 
 
 def _state_after(happening: Happening) -> UnitState | None:
