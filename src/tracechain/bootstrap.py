@@ -175,7 +175,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         linger=settings.scan_linger_ms / 1000,
     )
     events = GroupedEvents(store, capacity=settings.event_queue, width=64)
-    facts: FactSource = StoredFacts(store, store, visibility)
+    truth = StoredFacts(store, store, visibility)
+    facts: FactSource = truth
     for layer in reversed(layers):
         facts = CachedFacts(facts, layer)
     digester = HmacDigester(master)
@@ -190,6 +191,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         prover,
         proofs.prove,
         facts,
+        truth,
         UnitFactSource(stories),
         scans,
         store,

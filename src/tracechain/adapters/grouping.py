@@ -1,6 +1,6 @@
 """Work that arrives together is done together: one commit, one query, many callers.
 
-The worker task belongs to the group, never to a caller. A caller that is cancelled takes away
+The worker tasks belong to the group, never to a caller. A caller that is cancelled takes away
 its own place in the queue or its own answer, and nothing else; one bad item fails alone.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from tracechain.domain.errors import ResourceExhausted, Unavailable
 
@@ -23,9 +23,9 @@ class Grouper(Generic[I, O]):
     """Gathers items and hands them to `work` in groups; each caller gets the answer to its own.
 
     `capacity` bounds the items that wait: beyond it `submit` raises ResourceExhausted at once.
-    `width` bounds one group. `linger` is how long, in seconds, a group waits for company where
-    items come so fast that some will: the first after a pause never waits, nor does a caller who
-    asks one thing after the other.
+    `width` bounds one group, `abreast` how many of them are at work at once. `linger` is how long,
+    in seconds, a group waits for company where items come so fast that some will: the first after
+    a pause never waits, nor does a caller who asks one thing after the other.
     """
 
     def __init__(
@@ -35,13 +35,15 @@ class Grouper(Generic[I, O]):
         capacity: int,
         width: int,
         linger: float = 0.0,
+        abreast: int = 1,
     ) -> None:
         self._work = work
         self._capacity = capacity
         self._width = width
         self._linger = linger
         self._pending: list[tuple[I, asyncio.Future[O]]] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._abreast = abreast
+        self._workers: set[asyncio.Task[None]] = set()
         self._arrived = 0
         self._since = float("-inf")
         # Whether a group was taken since a full queue was last searched for empty places.
@@ -55,8 +57,8 @@ class Grouper(Generic[I, O]):
         future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._pending.append((item, future))
         self._arrived += 1
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._drain())
+        if len(self._workers) < self._abreast:
+            self._workers.add(asyncio.create_task(self._drain()))
         return future
 
     def _drop_left(self) -> None:
@@ -83,10 +85,11 @@ class Grouper(Generic[I, O]):
                 self._moved = True
                 await self._run([entry for entry in group if not entry[1].done()])
         finally:
-            self._worker = None
-            # Only a loop that is being torn down leaves anything here.
-            _fail(self._pending, Unavailable("SHUTTING_DOWN", "the service is stopping"))
-            self._pending.clear()
+            self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            if not self._workers:
+                # Only a loop that is being torn down leaves anything here.
+                _fail(self._pending, Unavailable("SHUTTING_DOWN", "the service is stopping"))
+                self._pending.clear()
 
     def _is_crowded(self) -> bool:
         """Whether items have come fast since this was asked last."""
@@ -116,8 +119,8 @@ class Grouper(Generic[I, O]):
 
     async def close(self) -> None:
         """Waits until everything that was taken is done."""
-        while self._worker is not None:
-            await asyncio.wait([self._worker])
+        while self._workers:
+            await asyncio.wait(list(self._workers))
 
 
 def _fail(group: Sequence[tuple[object, asyncio.Future[O]]], error: Exception) -> None:

@@ -11,8 +11,10 @@ from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.grouping import Grouper
 from tracechain.app.proving import Claimed, Finding, Prover
 
-# Narrow: while one group is being proved, the one before it is being recorded.
+# Narrow: while one group is being proved, the one before it is being recorded. Two at once: the
+# process has its next work when it ends one.
 _WIDTH = 64
+_ABREAST = 2
 _ALONE = 2
 
 
@@ -23,7 +25,7 @@ class GroupedProofs:
         self._prover = prover
         self._pool = pool
         self._group: Grouper[str, Finding] = Grouper(
-            self._work, capacity=capacity, width=_WIDTH, linger=linger
+            self._work, capacity=capacity, width=_WIDTH, linger=linger, abreast=_ABREAST
         )
         self.prove = self._group.submit
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracechain.app.keyring import Keyring, WorkingKey
 from tracechain.domain.code import CodeDefect, MalformedCode, ScannedCode, parse_code
@@ -22,13 +23,12 @@ from tracechain.domain.verdict import (
 _REMEMBERED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Proved:
+class Proved(NamedTuple):
     """A code whose token is right, and the position that its serial inverts to."""
 
     code: ScannedCode
     batch_number: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
 
 
 @dataclass(frozen=True, slots=True)

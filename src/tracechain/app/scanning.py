@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from tracechain.app.facts import FactSource, UnitFactSource
+from tracechain.app.keyring import WorkingKey
 from tracechain.app.ports import Clock, Digester, Directory, ScanAnswer
-from tracechain.app.proving import Prove, Prover
+from tracechain.app.proving import Prove, Proved, Prover
+from tracechain.domain.code import ScannedCode
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.region import Region
 from tracechain.domain.scan import Scan
 from tracechain.domain.verdict import (
+    BatchFacts,
     Facts,
     Verdict,
     VerdictReason,
@@ -50,14 +53,24 @@ class ScanRecorder(Protocol):
         """What the scan finds, once it is durable."""
 
 
+class _Begun(NamedTuple):
+    """A scan that is being recorded."""
+
+    proof: tuple[Proved, WorkingKey]
+    batch: BatchFacts
+    scan: Scan
+    answer: Awaitable[ScanAnswer]
+
+
 class Scanning:
-    """Verifies codes and records their scans."""
+    """Verifies codes and records their scans. `facts` may be remembered, `truth` is the store's."""
 
     def __init__(
         self,
         prover: Prover,
         prove: Prove,
         facts: FactSource,
+        truth: FactSource,
         units: UnitFactSource,
         recorder: ScanRecorder,
         directory: Directory,
@@ -68,6 +81,7 @@ class Scanning:
         self._prover = prover
         self._prove = prove
         self._facts = facts
+        self._truth = truth
         self._units = units
         self._recorder = recorder
         self._directory = directory
@@ -86,40 +100,82 @@ class Scanning:
         found = self._prover.remembered(request.code) or await self._prove(request.code)
         if isinstance(found, Verdict):
             return found
-        proved, key = found
-        code, index = proved.code, proved.index
-        batch = await self._facts.batch(proved.batch_number)
+        batch = await self._facts.batch(found[0].batch_number)
         if batch is None:
-            product = await self._directory.get_product(code.gtin)
-            if product is None:
-                return unproved(code, VerdictReason.UNKNOWN_PRODUCT)
-            return counterfeit(code, VerdictReason.NOT_ISSUED)
+            return await self._of_no_batch(found[0].code)
+        scan = self._scan(request, found[0])
+        return await self._judged(found, batch, scan, await self._recorder.record(scan))
+
+    async def verify_all(self, requests: Sequence[ScanRequest]) -> list[Verdict]:
+        """The verdicts on scans that came together, in their order, once all are durable.
+
+        All are checked before the first is recorded. Raises what `verify` raises; fields lie
+        below `requests[i]`.
+        """
+        for place, request in enumerate(requests):
+            try:
+                check(request)
+            except InvalidArgument as error:
+                raise error.under(f"requests[{place}]") from None
+        # Each step is begun for all before one is waited for: a task for each would cost more
+        # than the work.
+        proofs = [self._prover.remembered(r.code) or self._prove(r.code) for r in requests]
+        begun: list[Verdict | _Begun] = []
+        for request, proof in zip(requests, proofs, strict=True):
+            found = proof if isinstance(proof, tuple) else await proof
+            if isinstance(found, Verdict):
+                begun.append(found)
+                continue
+            batch = await self._facts.batch(found[0].batch_number)
+            if batch is None:
+                begun.append(await self._of_no_batch(found[0].code))
+                continue
+            scan = self._scan(request, found[0])
+            begun.append(_Begun(found, batch, scan, self._recorder.record(scan)))
+        return [
+            one if isinstance(one, Verdict)
+            else await self._judged(one.proof, one.batch, one.scan, await one.answer)
+            for one in begun
+        ]  # fmt: skip
+
+    async def _of_no_batch(self, code: ScannedCode) -> Verdict:
+        if await self._directory.get_product(code.gtin) is None:
+            return unproved(code, VerdictReason.UNKNOWN_PRODUCT)
+        return counterfeit(code, VerdictReason.NOT_ISSUED)
+
+    def _scan(self, request: ScanRequest, proved: Proved) -> Scan:
         now = self._clock()
-        device = self._digester.device_mark(request.device_id, now)
-        found_at_scan = await self._recorder.record(
-            Scan(
-                proved.batch_number,
-                index,
-                now,
-                self._scan_id(request.request_id),
-                device,
-                request.region,
-            )
+        return Scan(
+            proved.batch_number,
+            proved.index,
+            now,
+            self._scan_id(request.request_id),
+            self._digester.device_mark(request.device_id, now),
+            request.region,
         )
+
+    async def _judged(
+        self, proof: tuple[Proved, WorkingKey], batch: BatchFacts, scan: Scan, found: ScanAnswer
+    ) -> Verdict:
+        (code, number, index), key = proof
         issuer = batch.product.issuer_gln
+        if not was_issued(batch, code, index):
+            # What another node issued a moment ago may not be remembered here yet; and what is
+            # called counterfeit is proved to be.
+            batch = await self._truth.batch(number) or batch
         if key.record.issuer_gln != issuer or not was_issued(batch, code, index):
             return counterfeit(code, VerdictReason.NOT_ISSUED, batch)
-        unit = await self._units.unit((proved.batch_number, index), found_at_scan, issuer)
+        unit = await self._units.unit((number, index), found, issuer)
         return decide(
             Facts(
                 code,
                 index,
-                key.revoked_at(now),
+                key.revoked_at(scan.time),
                 batch,
                 unit,
-                found_at_scan.history,
-                device,
-                self._day(now),
+                found.history,
+                scan.device,
+                self._day(scan.time),
             )
         )
 

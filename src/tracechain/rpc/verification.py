@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tracechain.app.claiming import Claiming
 from tracechain.app.keyring import Keyring
 from tracechain.app.ports import Clock
-from tracechain.app.scanning import Scanning, ScanRequest, check
+from tracechain.app.scanning import Scanning, ScanRequest
 from tracechain.domain.custody import UnitState
 from tracechain.domain.errors import InvalidArgument, TracechainError
 from tracechain.domain.verdict import (
@@ -55,14 +55,7 @@ class VerificationServicer:
     ) -> pb.BatchVerifyCodesResponse:
         if not 1 <= len(request.requests) <= MAX_BATCH:
             raise InvalidArgument.of("requests", "LIST_TOO_LONG", f"1 to {MAX_BATCH} are taken")
-        scans = [_scan(item) for item in request.requests]
-        # All of them before the first is recorded: a call that is refused has scanned nothing.
-        for place, scan in enumerate(scans):
-            try:
-                check(scan)
-            except InvalidArgument as error:
-                raise error.under(f"requests[{place}]") from None
-        verdicts = await asyncio.gather(*(self._scanning.verify(scan) for scan in scans))
+        verdicts = await self._scanning.verify_all([_scan(item) for item in request.requests])
         return pb.BatchVerifyCodesResponse(verdicts=[self._answer(v) for v in verdicts])
 
     async def StreamVerifyCodes(
