@@ -55,7 +55,7 @@ def _on(backend: Backend, calls: int, rounds: int, open_seconds: float) -> _Find
     with stand(backend) as made:
         found, peak = _closed(made, calls, rounds, seen)
         found |= _batches(made, calls, rounds, peak, seen)
-        found |= _half_peak(made, peak, rounds, open_seconds, seen)
+        found |= _half_peak(made, peak["first"], rounds, open_seconds, seen)
     found |= _scaling(backend, calls, rounds, seen)
     return found | {
         "client_saturated": any(result.client_saturated for result in seen),
@@ -72,7 +72,9 @@ def requests(made: Stand, lot: str, count: int) -> Iterator[pb.VerifyCodeRequest
         yield pb.VerifyCodeRequest(code=code, context=context)
 
 
-def _closed(made: Stand, calls: int, rounds: int, seen: list[Result]) -> tuple[_Findings, float]:
+def _closed(
+    made: Stand, calls: int, rounds: int, seen: list[Result]
+) -> tuple[_Findings, dict[str, float]]:
     bodies = [r.SerializeToString() for r in requests(made, "VERIFY", calls * (rounds + 1))]
     results: dict[str, list[Result]] = defaultdict(list)
     for number in range(rounds + 1):
@@ -120,32 +122,39 @@ def _closed(made: Stand, calls: int, rounds: int, seen: list[Result]) -> tuple[_
             [r.generator_cpu / r.seconds for some in results.values() for r in some], 2
         ),
     }
-    return found, statistics.median(rates["first"])
+    return found, {name: statistics.median(some) for name, some in rates.items()}
 
 
-def _batches(made: Stand, calls: int, rounds: int, single: float, seen: list[Result]) -> _Findings:
+def _batches(
+    made: Stand, calls: int, rounds: int, single: dict[str, float], seen: list[Result]
+) -> _Findings:
+    """Codes never seen and codes seen before, each against single calls of its kind."""
     count = max(6, calls // PER_BATCH)
     scans = list(requests(made, "BATCHES", PER_BATCH * count * (rounds + 1)))
     bodies = [
         pb.BatchVerifyCodesRequest(requests=scans[i : i + PER_BATCH]).SerializeToString()
         for i in range(0, len(scans), PER_BATCH)
     ]
-    rates = []
+    rates: dict[str, list[float]] = defaultdict(list)
     for number in range(rounds + 1):
         part = bodies[number * count : (number + 1) * count]
-        result = drive(made.port, BATCH_VERIFY, part, server=made.pids, connections=2, width=2)
-        verdicts = [
-            verdict
-            for answer in result.answers
-            for verdict in pb.BatchVerifyCodesResponse.FromString(answer).verdicts
-        ]
-        _check_verdicts(verdicts, len(part) * PER_BATCH, pb.HISTORY_FIRST_SCAN, result)
-        if number:
-            rates.append(len(verdicts) / result.seconds)
-            seen.append(result)
+        for kind, history in (("first", pb.HISTORY_FIRST_SCAN), ("again", pb.HISTORY_SAME_DEVICE)):
+            result = drive(made.port, BATCH_VERIFY, part, server=made.pids, connections=2, width=2)
+            verdicts = [
+                verdict
+                for answer in result.answers
+                for verdict in pb.BatchVerifyCodesResponse.FromString(answer).verdicts
+            ]
+            _check_verdicts(verdicts, len(part) * PER_BATCH, history, result)
+            if number:
+                rates[kind].append(len(verdicts) / result.seconds)
+                seen.append(result)
     return {
-        "batch_to_single_codes": _median([rate / single for rate in rates], 2),
-        "batch_codes_per_second": round(statistics.median(rates)),
+        "batch_to_single_codes": _median([rate / single["first"] for rate in rates["first"]], 2),
+        "batch_to_single_codes_again": _median(
+            [rate / single["again"] for rate in rates["again"]], 2
+        ),
+        "batch_codes_per_second": {k: round(statistics.median(v)) for k, v in rates.items()},
         "codes_per_batch": PER_BATCH,
     }
 

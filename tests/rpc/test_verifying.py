@@ -24,6 +24,7 @@ from tests.support.service import (
     shipped,
 )
 from tracechain.domain.code import Profile, format_code
+from tracechain.domain.product import Allocation
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.v1 import admin_pb2, supervision_pb2
 from tracechain.v1 import verification_pb2 as pb
@@ -209,6 +210,22 @@ async def test_an_index_beyond_what_was_issued_is_counterfeit(
     if profile is Profile.SIGNED:
         code = forged(world, lot.gtin, lot.number, 3, profile)
         assert outcome(await world.verify(code)) == "GENUINE"
+
+
+async def test_what_another_node_issued_a_moment_ago_is_not_called_counterfeit(
+    world: World,
+) -> None:
+    lot = await world.lot()
+    (code,) = await lot.issue(1)
+    assert outcome(await world.verify(code.uri)) == "GENUINE"
+    # In the store, and not yet heard of here: this process still remembers one unit.
+    key_id = world.app.keyring.current(world.issuer.gln).record.key_id
+    more = Allocation(lot.number, "elsewhere", 0, 1, Profile.SIGNED, key_id, 0)
+    await world.app.store.allocate(more)
+    verdict = await world.verify(forged(world, lot.gtin, lot.number, 1, Profile.SIGNED))
+    assert reasons(verdict) == ["FIRST_SCAN"]
+    beyond = await world.verify(forged(world, lot.gtin, lot.number, 2, Profile.SIGNED))
+    assert reasons(beyond) == ["NOT_ISSUED"]
 
 
 async def test_the_other_profile_of_an_issued_unit_is_counterfeit(world: World) -> None:
