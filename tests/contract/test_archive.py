@@ -331,7 +331,7 @@ BAD: dict[str, tuple[Callable[[list[Any]], object], str]] = {
     "a column less": (lambda lines: lines[0]["tables"][0]["columns"].pop(), "ARCHIVE_ALTERED"),
     "rows below zero": (lambda lines: lines[0]["tables"][0].update(rows=-1), "ARCHIVE_ALTERED"),
     "a row less": (lambda lines: lines.pop(_first(lines, "scan")), "ARCHIVE_ALTERED"),
-    "a row twice": (lambda lines: lines.insert(1, lines[1]), "ARCHIVE_ALTERED"),
+    "a row twice": (lambda lines: lines.insert(1, lines[1]), "VALUE_REFUSED"),
     "rows swapped": (lambda lines: lines.__setitem__(slice(1, 3), [lines[2], lines[1]]),
                      "ARCHIVE_ALTERED"),
     "a row too short": (lambda lines: lines[1].pop(), "ARCHIVE_ALTERED"),
@@ -386,7 +386,7 @@ async def test_other_files_are_told_apart(tmp_path: Path, file: bytes, reason: s
 
 async def test_a_file_cut_anywhere_is_said_to_be_cut(tmp_path: Path, good: bytes) -> None:
     place = sqlite_at(tmp_path / "x")
-    for length in range(1, len(good), len(good) // 40):
+    for length in range(10, len(good), len(good) // 40):
         with pytest.raises(StoreRefused) as refused:
             await place.imported(good[:length])
         assert refused.value.reason == "ARCHIVE_CUT_OFF", length
@@ -532,7 +532,6 @@ async def test_an_export_is_of_one_moment_while_writes_go_on(full: Place, tmp_pa
 
 
 KEY = derived("no such thing")
-ELSEWHERE = {"BATCH_MISSING": 7}
 # What is done behind the store's back, and what the check says of it.
 PLANTED: dict[str, tuple[str, str]] = {
     "credential": ("UPDATE credential SET party_gln = '1' WHERE credential_id LIKE '%1'",
@@ -582,15 +581,31 @@ async def test_a_sound_store_has_nothing_wrong(full: Place) -> None:
     assert found.rows == {**await full.rows(), "counter": 2}
 
 
-@pytest.mark.parametrize("what", PLANTED)
-async def test_a_difference_is_found_and_named(full: Place, what: str) -> None:
+async def planted(place: Place, what: str) -> None:
     sql, kind = PLANTED[what]
-    await full.run(sql)
-    found = await check_store(full.archive, quiet)
+    await place.run(sql)
+    found = await check_store(place.archive, quiet)
     assert found.counts[kind] > 0, found
     assert found.first[kind]
     # What follows from it may be said as well; nothing that is unrelated.
     assert len(found.counts) <= 3, found
+
+
+@pytest.mark.parametrize("what", PLANTED)
+async def test_a_difference_is_found_and_named(
+    tmp_path: Path, filled_file: Path, what: str
+) -> None:
+    shutil.copy(filled_file, tmp_path / "full")
+    await planted(sqlite_at(tmp_path / "full"), what)
+
+
+@pytest.mark.parametrize("what", ["credential", "event", "order", "touch", "no last history"])
+async def test_it_is_found_in_postgresql_as_well(
+    tmp_path: Path, filled_database: str, what: str
+) -> None:
+    server = postgres_server.shared()
+    await planted(postgres_at(await server.database((tmp_path, "full"), filled_database)), what)
+    await server.drop((tmp_path, "full"))
 
 
 async def test_of_many_differences_few_are_named_and_all_are_counted(full: Place) -> None:
@@ -618,7 +633,8 @@ async def test_a_damaged_file_is_found(tmp_path: Path, filled_file: Path) -> Non
             "INSERT INTO sqlite_schema VALUES ('index', 'product_by_issuer', 'product', ?, ?)",
             (root, sql),
         )
-    found = await check_store(place.archive, quiet)
+    # What is counted through that index is not what is read.
+    found = await check_store(place.archive, lambda *_: None)
     assert found.counts["DATABASE_DAMAGED"] > 0, found
 
 
