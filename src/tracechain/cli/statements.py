@@ -111,8 +111,8 @@ async def _traces(place: bootstrap.Trial, goods: trial.Goods, key: str) -> list[
     async def work(_: bootstrap.App, server: str) -> list[_Run]:
         runs = []
         for title, code, steps in (
-            ("a unit that stands alone", goods.loose, 1),
-            ("a unit in a case on a pallet", goods.packed, 4),
+            ("a trace of a unit that stands alone", goods.loose, 1),
+            ("a trace of a unit in a case on a pallet", goods.packed, 4),
         ):
             place.recorder.sent.clear()
             found = await asyncio.to_thread(trial.trace, server, key, code)
