@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tracechain.adapters.tables import TABLES
+from tracechain.settings import Settings
+
 DOCUMENT = Path(__file__).parents[1] / "docs" / "scale.md"
 BEGIN, END = "<!-- begin: ./dev bench scale -->", "<!-- end: ./dev bench scale -->"
 _YEAR = 365 * 86_400
@@ -49,7 +52,7 @@ class Machine:
     bloat: float = 1.3  # dead rows that vacuum has not taken away, half-empty pages
     hot_months: float = 1  # of scans and events whose rows and indexes should be in memory
     copies: int = 2  # of the data: a primary and its standby
-    shard_gb: float = 10  # a shard that is larger takes too long to move
+    shard_gb: float = 50  # a shard (of all tables together) that is larger is slow to move
     call_overhead: float = 200  # bytes of HTTP/2 and TCP beside the messages of a scan
 
 
@@ -98,6 +101,8 @@ def needs(found: _Measured, load: Load = LOAD, machine: Machine = MACHINE) -> li
     by_memory = math.ceil(hot / (machine.memory_gb * _GB / 2))
     nodes = max(by_cpu, by_disk, by_memory)
     shards = 1 << math.ceil(math.log2(max(nodes * 4, total / (machine.shard_gb * _GB))))
+    tables = _WHOLE + load.scan_months + load.event_years * 12
+    processes = math.ceil(service / 2)
     wire = load.scans_a_second * (found["message_bytes_per_scan"] + machine.call_overhead)
     one = machine.cores * machine.busy / (_of(cpu, scan, "scan", "postgresql") / 1e6)
     return [
@@ -106,11 +111,11 @@ def needs(found: _Measured, load: Load = LOAD, machine: Machine = MACHINE) -> li
         Need("service, cores", f"{service:,.0f}",
              f"{_short(load.scans_a_second)} scans of {own:,.0f} µs, events of {event:,.0f} µs, "
              f"traces of {trace:,.0f} µs; {machine.busy:.0%} busy"),
-        Need("service, processes", f"{math.ceil(service / 2):,}",
+        Need("service, processes", f"{processes:,}",
              "each with the two that it starts keeps about two cores busy"),
         Need("service, machines", f"{math.ceil(service / machine.cores):,}",
              f"of {machine.cores} cores"),
-        Need("service, memory", f"{math.ceil(service / 2) * found['resident_mib'] / 1024:,.0f} GiB",
+        Need("service, memory", f"{processes * found['resident_mib'] / 1024:,.0f} GiB",
              f"{found['resident_mib']} MiB for each process, with those that it starts"),
         Need("PostgreSQL, cores", f"{database:,.0f}",
              f"a scan takes {_of(cpu, scan, 'scan', 'postgresql'):,.0f} µs there, an event "
@@ -135,8 +140,16 @@ def needs(found: _Measured, load: Load = LOAD, machine: Machine = MACHINE) -> li
              f"{nodes} with a standby each; by cores {by_cpu}, by disk {by_disk} ("
              f"{machine.disk_tb:g} TB, {machine.full:.0%} full), by memory {by_memory} (half of "
              f"{machine.memory_gb:g} GB)"),
-        Need("shards", f"{shards:,}",
-             f"at least four for each machine, none beyond {machine.shard_gb:g} GB"),
+        Need(
+            "shards",
+            f"{shards:,}",
+            f"at least four for each machine, none beyond {machine.shard_gb:g} GB",
+        ),
+        Need(
+            "tables on each machine",
+            f"{shards * tables / nodes:,.0f}",
+            f"each shard has {tables:,.0f}: {_WHOLE} and one for each month that is kept",
+        ),
         Need("log of PostgreSQL at the peak", f"{log / _MB:,.0f} MB/s",
              f"{written['first_scan']:,} bytes a first scan, {written['repeat_scan']:,} a repeated "
              f"one; {log / nodes / _MB:,.0f} MB/s a machine, and as much to its standby"),
@@ -145,12 +158,20 @@ def needs(found: _Measured, load: Load = LOAD, machine: Machine = MACHINE) -> li
              f"{machine.call_overhead:g} around them a scan"),
         Need("Redis", f"{load.active_batches * found['redis_bytes_per_batch'] / _GB:,.2f} GB",
              f"{_short(load.active_batches)} batches of {found['redis_bytes_per_batch']:,} bytes"),
+        Need(
+            "connections to PostgreSQL",
+            f"{processes * _CONNECTIONS:,}",
+            f"{_CONNECTIONS} for each process at most (store_connections)",
+        ),
         Need("one PostgreSQL without Citus carries", f"{one:,.0f} scans a second",
              f"{machine.cores} cores, {machine.busy:.0%} busy, by CPU alone"),
     ]  # fmt: skip
 
 
 _CALLS = ("scan", "event", "trace")
+# Tables about goods that are not parted by month, and the default parts of the two that are.
+_WHOLE = sum(table.of_goods for table in TABLES)
+_CONNECTIONS: int = Settings.model_fields["store_connections"].default
 
 
 def _mixed(cpu: _Measured, part: str, first: float) -> float:
