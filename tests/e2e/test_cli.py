@@ -189,6 +189,37 @@ def test_a_document_is_captured_and_comes_back(
     assert "shipping (in transit)" in timeline.out
 
 
+def test_a_file_that_fails_keeps_no_other_from_being_captured(
+    shop: Shop, run: Command, goods: str, tmp_path: Path
+) -> None:
+    event = {
+        "type": "ObjectEvent",
+        "eventTime": "2026-10-02T08:00:00.000+08:00",
+        "eventTimeZoneOffset": "+08:00",
+        "epcList": ["urn:epc:id:sscc:4012345.0000000002"],
+        "action": "OBSERVE",
+    }
+    good, binary, cut = (tmp_path / name for name in ("good.json", "binary.json", "cut.json"))
+    good.write_text(json.dumps(event))
+    binary.write_bytes(b"\xff\xfe")
+    # Well formed as JSON, and refused by the service as a document.
+    cut.write_text(json.dumps({**event, "eventTime": "2026-10-02T08:00:00Z", "x:y": 1e400}))
+    ran = run(
+        "capture", tmp_path / "none.json", tmp_path, binary, cut, good, "--json",
+        **shop.by("issuer"),
+    )  # fmt: skip
+    assert ran.status == 1
+    *failed, kept = ran.json
+    assert [answer["error"]["reason"] for answer in failed] == [
+        "FILE_ERROR", "FILE_ERROR", "INVALID_UTF8", "INVALID_NUMBER"
+    ]  # fmt: skip
+    assert kept["results"][0]["status"] == "CAPTURE_STATUS_ACCEPTED"
+    said = run("capture", binary, server=shop.server).err
+    assert "✗ is no UTF-8 at byte 0" in said
+    ran = run("capture", good, good, "--json", server="127.0.0.1:1", api_key="")
+    assert (ran.status, [a["error"]["reason"] for a in ran.json]) == (1, ["UNAVAILABLE"])
+
+
 def test_exported_keys_verify_without_a_network(
     shop: Shop, run: Command, goods: str, tmp_path: Path
 ) -> None:
@@ -214,7 +245,7 @@ def test_exported_keys_verify_without_a_network(
         (["issue", "12/L", "1"], "INVALID_GTIN", ""),
         (["recall", "create", "L", "--zh", "x"], "INVALID_NAME", ""),
         (["keys", "create", gln_of(999)], "PARTY_NOT_FOUND", "register party"),
-        (["capture", "no-such-file.json"], "FILE_ERROR", ""),
+        (["issue", "06901234005011/A1", "0"], "INVALID_QUANTITY", ""),
         (["register", "batch", "06901234005011/Z", "--quantity", "0", "--produced", "2026-10-01"],
          "MISSING_FIELD", ""),
         (["issue", "06901234005011/NONE", "1"], "BATCH_NOT_FOUND", "register batch"),
@@ -240,6 +271,8 @@ def test_without_a_key_or_a_service_the_cure_is_said(shop: Shop, run: Command) -
     )
     ran = run("verify", "x", "--json", server="127.0.0.1:1")
     assert (ran.status, "tracechain serve" in ran.error["cure"]) == (1, True)
+    ran = run("trace", "x", "--json", server=shop.server, api_key="键")
+    assert (ran.status, ran.error["reason"]) == (1, "INVALID_CREDENTIAL")
     ran = run("trace", "x", "--json", server="example.org:50051", api_key="tck_secret")
     assert ran.error["reason"] == "PLAINTEXT_REFUSED"
 
@@ -258,6 +291,9 @@ def test_the_configuration_is_printed_and_hides_secrets(run: Command, tmp_path: 
     assert (shown.json["workers"], shown.json["log_level"]) == (2, "error")
     wrong = run("config", "--json", workers="many")
     assert (wrong.status, wrong.error["fields"][0]["field"]) == (1, "workers")
+    file.write_text('workers = "2')
+    broken = run("config", "--json", config=str(file))
+    assert (broken.status, broken.error["reason"]) == (1, "INVALID_SETTING")
     missing = run("config", "--json", config=str(tmp_path / "none.toml"))
     assert (missing.status, missing.error["reason"]) == (1, "FILE_ERROR")
 

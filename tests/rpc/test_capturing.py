@@ -131,6 +131,40 @@ REFUSALS: list[tuple[event_pb2.Event, str, str]] = [
         "error_declaration.declaration_time",
         "INVALID_TIME",
     ),
+    (
+        changed(
+            error_declaration=event_pb2.ErrorDeclaration(declaration_time="2999-01-01T00:00:00Z")
+        ),
+        "error_declaration.declaration_time",
+        "EVENT_TIME_IN_FUTURE",
+    ),
+    (changed(biz_step="x" * 513), "biz_step", "TEXT_TOO_LONG"),
+    (changed(read_point=event_pb2.Location(id="x" * 513)), "read_point.id", "TEXT_TOO_LONG"),
+    (
+        changed(type=AGGREGATION, epc_list=[], action=ADD, parent_id="urn:x:" + "y" * 507),
+        "parent_id",
+        "TEXT_TOO_LONG",
+    ),
+    (
+        changed(
+            sensor_element_list=[
+                event_pb2.SensorElement(sensor_report=[event_pb2.SensorReport(time="yesterday")])
+            ]
+        ),
+        "sensor_element_list[0].sensor_report[0].time",
+        "INVALID_TIME",
+    ),
+    (
+        changed(
+            sensor_element_list=[
+                event_pb2.SensorElement(
+                    sensor_metadata=event_pb2.SensorMetadata(end_time="2026-01-05")
+                )
+            ]
+        ),
+        "sensor_element_list[0].sensor_metadata.end_time",
+        "INVALID_TIME",
+    ),
 ]
 
 
@@ -524,3 +558,12 @@ async def test_an_event_id_that_is_none_is_refused(world: World, text: str) -> N
     error = await refused(world.shop.events.GetEvent(pb.GetEventRequest(event_id=text)))
     assert error.violations[0][0] == "event_id"
     assert error.reason in ("MISSING_FIELD", "INVALID_EVENT_ID")
+
+
+async def test_a_list_that_is_cut_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = world.foreign()
+    await world.issuer.accepted(*(event(n, "storing", [unit]) for n in range(3)))
+    for most, listed, cut in ((3, 3, True), (4, 3, False)):
+        monkeypatch.setattr("tracechain.app.reading.MAX_LISTED", most)
+        page = await world.issuer.events.ListEvents(pb.ListEventsRequest(epc=unit))
+        assert (len(page.events), page.truncated) == (listed, cut)

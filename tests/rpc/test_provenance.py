@@ -455,6 +455,33 @@ async def test_ingredients_upstream_and_results_downstream(world: World) -> None
     assert list(never_made.upstream) == []
 
 
+async def test_what_is_in_a_container_goes_where_the_container_goes_in(world: World) -> None:
+    lot = await world.lot()
+    codes = await lot.issue(5)
+    units = [lot.epc(code) for code in codes]
+    case, pallet = world.container(), world.container()
+    dish, menu = world.foreign(), world.foreign()
+    await world.issuer.accepted(
+        made(0, code_ranges=[lot.range(0, 5)]),
+        packed(1, case, units[:2]),
+        packed(1, case, code_ranges=[lot.range(2, 1)]),
+        packed(2, pallet, [case]),
+        unpacked(3, case, [units[1]]),
+        transformed(4, [dish], [pallet]),
+        transformed(5, [menu], [dish]),
+    )
+    for unit, results in ((units[0], [dish, menu]), (units[1], []), (units[3], [])):
+        story = await unit_of(world.issuer, unit)
+        assert [item.epc for item in story.downstream] == results
+    assert [item.epc for item in (await unit_of(world.issuer, units[2])).downstream] == [dish, menu]
+    reach = await assessed(world.issuer, lot.name)
+    assert [(item.epc, item.depth) for item in reach.downstream] == [(dish, 1), (menu, 2)]
+    assert not reach.truncated
+    upstream = [(item.epc, item.depth) for item in (await unit_of(world.issuer, menu)).upstream]
+    assert upstream[0] == (dish, 1)
+    assert sorted(upstream[1:]) == sorted((epc, 2) for epc in (pallet, case, units[0], lot.uri))
+
+
 async def test_a_transformation_that_was_declared_wrong_made_nothing(world: World) -> None:
     a, b = world.foreign(), world.foreign()
     wrong = transformed(1, [b], [a])
@@ -604,6 +631,45 @@ async def test_what_was_sold_or_destroyed_is_nowhere_any_more(world: World) -> N
     found = await assessed(world.issuer, lot.name)
     assert [p.current for p in found.places] == [False]
     assert found.ended_units == 2
+
+
+async def test_what_strangers_say_of_a_batch_hides_nobody_from_a_recall(world: World) -> None:
+    lot = await world.lot()
+    await lot.issue(100)
+    whole = [lot.range(0, 100)]
+    await world.distributor.capture(event(0, "storing", code_ranges=whole, read_point="urn:x:y"))
+    await world.issuer.capture(
+        event(1, "storing", code_ranges=whole, biz_location=world.issuer.place),
+        shipped(2, world.issuer, world.shop, code_ranges=whole),
+    )
+    await world.shop.capture(received(3, world.shop, code_ranges=whole))
+    await world.distributor.capture(
+        event(4, "destroying", code_ranges=whole, disposition="destroyed")
+    )
+    found = await assessed(world.issuer, lot.name)
+    assert [p.party_gln for p in found.places if p.current] == [world.shop.gln]
+    assert {p.party_gln for p in found.places} == {
+        world.shop.gln, world.issuer.gln, world.distributor.gln
+    }  # fmt: skip
+    assert found.ended_units == 0
+
+
+async def test_units_ended_in_a_container_are_counted_and_those_declared_wrong_are_not(
+    world: World,
+) -> None:
+    lot = await world.lot()
+    await lot.issue(100)
+    case = world.container()
+    sale = event(3, "retail_selling", code_ranges=[lot.range(50, 10)])
+    await world.issuer.accepted(
+        made(0, code_ranges=[lot.range(0, 100)], biz_location=world.issuer.place),
+        packed(1, case, code_ranges=[lot.range(0, 40)]),
+        event(2, "destroying", [case], disposition="destroyed"),
+        sale,
+    )
+    assert (await assessed(world.issuer, lot.name)).ended_units == 50
+    await world.issuer.capture(declared_wrong(sale, 4))
+    assert (await assessed(world.issuer, lot.name)).ended_units == 40
 
 
 async def test_a_batch_of_which_nothing_happened_is_assessed_all_the_same(world: World) -> None:

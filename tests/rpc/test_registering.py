@@ -270,6 +270,32 @@ async def test_a_batch_is_registered_once_and_its_lot_may_hold_any_character(wor
     assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "BATCH_EXISTS")
 
 
+async def test_a_batch_is_not_registered_again_for_more(world: World) -> None:
+    lot = await world.lot(quantity=10)
+
+    async def again(quantity: int) -> issuance_pb2.Batch:
+        answer: issuance_pb2.Batch = await world.issuer.issuance.CreateBatch(
+            issuance_pb2.CreateBatchRequest(
+                parent=f"products/{lot.gtin}",
+                batch=issuance_pb2.Batch(
+                    lot=lot.lot, production_date="2026-01-05", authorized_quantity=quantity
+                ),
+            )
+        )
+        return answer
+
+    assert (await again(10)).authorized_quantity == 10
+    error = await refused(again(11))
+    assert (error.code, error.reason) == (grpc.StatusCode.ALREADY_EXISTS, "BATCH_EXISTS")
+    await world.issuer.issuance.RaiseBatchQuantity(
+        issuance_pb2.RaiseBatchQuantityRequest(
+            name=lot.name, authorized_quantity=20, reason="more bottles", request_id="r"
+        )
+    )
+    # The request that made it is still good, and lowers nothing.
+    assert (await again(10)).authorized_quantity == 20
+
+
 async def test_batches_are_listed_in_pages_in_the_order_of_registration(world: World) -> None:
     lot = await world.lot()
     names = [lot.lot] + [(await world.lot(gtin=lot.gtin, lot=f"Z{9 - i}")).lot for i in range(5)]

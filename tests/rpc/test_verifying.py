@@ -24,6 +24,7 @@ from tests.support.service import (
     shipped,
 )
 from tracechain.domain.code import Profile, format_code
+from tracechain.rpc.verification import VerificationServicer
 from tracechain.v1 import admin_pb2, supervision_pb2
 from tracechain.v1 import verification_pb2 as pb
 
@@ -459,6 +460,51 @@ async def test_a_wrong_scan_in_a_batch_is_named(world: World) -> None:
     assert error.violations == (("requests[1].context.region", "INVALID_REGION"),)
 
 
+async def test_a_batch_that_is_refused_has_scanned_nothing(world: World) -> None:
+    _, code = await one(world)
+    bad = pb.VerifyCodeRequest(code=code, context=pb.ScanContext(region="99"))
+    await refused(
+        world.nobody.verification.BatchVerifyCodes(
+            pb.BatchVerifyCodesRequest(requests=[pb.VerifyCodeRequest(code=code), bad])
+        )
+    )
+    assert reasons(await world.verify(code)) == ["FIRST_SCAN"]
+
+
+async def test_who_sends_and_does_not_read_is_not_read_for_ever(world: World) -> None:
+    servicer = next(s for s in world.app.servicers if isinstance(s, VerificationServicer))
+    sent = 0
+
+    async def requests() -> AsyncIterator[pb.StreamVerifyCodesRequest]:
+        nonlocal sent
+        while sent < 2000:
+            sent += 1
+            yield pb.StreamVerifyCodesRequest(request=pb.VerifyCodeRequest(code="garbage"))
+
+    answers = servicer.StreamVerifyCodes(requests())
+    await anext(answers)
+    for _ in range(20):
+        await asyncio.sleep(0.01)
+    assert sent < 300
+    assert len([answer async for answer in answers]) == 1999
+
+
+async def test_a_defect_in_one_scan_of_a_stream_ends_it_and_is_not_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(world.app.scanning, "verify", broken)
+
+    async def requests() -> AsyncIterator[pb.StreamVerifyCodesRequest]:
+        yield pb.StreamVerifyCodesRequest(request=pb.VerifyCodeRequest(code="x"))
+        await asyncio.sleep(60)
+
+    error = await refused(world.nobody.verification.StreamVerifyCodes(requests()))
+    assert (error.code, error.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+
+
 async def test_the_stream_form_answers_each_by_its_number(world: World) -> None:
     lot = await world.lot(quantity=600)
     codes = [code.uri for code in await lot.issue(600)]
@@ -588,3 +634,19 @@ async def test_a_claim_needs_a_device(world: World) -> None:
             )
         )
         assert error.violations == (("context.device_id", "MISSING_FIELD"),)
+
+
+async def test_a_claim_from_no_place_that_there_is_is_refused(world: World) -> None:
+    lot = await world.lot()
+    (code,) = await lot.issue(1, include_pins=True)
+    error = await refused(
+        world.nobody.verification.ClaimUnit(
+            pb.ClaimUnitRequest(
+                code=code.uri,
+                pin=code.pin,
+                context=pb.ScanContext(device_id="a", region="nowhere"),
+            )
+        )
+    )
+    assert error.violations == (("context.region", "INVALID_REGION"),)
+    assert await claim(world, code.uri, code.pin, "b") == ("CLAIMED", 5)

@@ -180,6 +180,22 @@ def test_sold_goods_come_back() -> None:
     assert (story.state, conflicts(story)[4]) == (UnitState.ACTIVE, [])
 
 
+def test_what_never_arrived_is_taken_back_by_its_sender() -> None:
+    back = replace(RECEIVED, recorder=ISSUER)
+    story = told(MADE, SHIPPED, back)
+    assert (conflicts(story), story.holder, story.addressee) == ([[], [], []], ISSUER, "")
+    assert story.location == "hall"
+
+
+def test_a_shipment_that_is_void_is_under_way_no_more() -> None:
+    void = digest(3, 30, "void_shipping", read_point="gate")
+    story = told(MADE, SHIPPED, void)
+    assert (conflicts(story), story.addressee, story.location) == ([[], [], []], "", "gate")
+    assert told(MADE, SHIPPED, replace(void, recorder=STRANGER)).addressee == DISTRIBUTOR
+    late = digest(4, 40, "receiving", DISTRIBUTOR)
+    assert conflicts(told(MADE, SHIPPED, void, late))[3] == [Conflict.NOT_HOLDER]
+
+
 def test_a_shipment_to_nobody_is_received_by_anybody() -> None:
     unaddressed = replace(SHIPPED, destination="")
     assert told(MADE, unaddressed, replace(RECEIVED, recorder=SHOP)).holder == SHOP
@@ -198,6 +214,26 @@ def test_a_count_of_the_lot_moves_no_one_unit() -> None:
     assert (story.state, conflicts(story)) == (UnitState.ACTIVE, [[], []])
 
 
+@pytest.mark.parametrize("how", [{"step": "commissioning"}, {"step": "creating_class_instance"}])
+def test_units_counted_as_made_are_not_commissioned_by_that(how: dict[str, str]) -> None:
+    """So many of a lot, not known which: a stolen label is none of them for all anybody knows."""
+    counted = happening(replace(MADE, event_id=event_id(90), **how), is_class=True)
+    output = replace(counted, role=TouchRole.OUTPUT)
+    for said in (counted, output):
+        assert not fold([said], ISSUER).commissioned
+        story = fold([said, happening(replace(MADE, event_time=MADE.event_time + 5))], ISSUER)
+        assert (story.commissioned, conflicts(story)) == (True, [[], []])
+        stranger = replace(said, digest=replace(said.digest, recorder=STRANGER))
+        assert conflicts(fold([stranger], ISSUER)) == [[Conflict.NOT_ISSUER]]
+
+
+def test_a_foreign_lot_that_is_made_twice_is_with_whom_made_it_first() -> None:
+    first = happening(replace(MADE, recorder=SHOP, biz_location="here"), is_class=True)
+    second = happening(digest(2, 20, "commissioning", DISTRIBUTOR), is_class=True)
+    story = fold([first, second], "")
+    assert (story.holder, story.location, conflicts(story)) == (SHOP, "here", [[], []])
+
+
 def test_a_container_made_new_makes_nothing_in_it() -> None:
     inside = happening(MADE, direct=False, via="urn:box:a")
     story = fold([inside], ISSUER)
@@ -208,6 +244,33 @@ def test_an_observed_commissioning_still_counts_and_a_deleted_one_does_not() -> 
     assert told(replace(MADE, action="OBSERVE")).commissioned
     assert not told(replace(MADE, action="DELETE")).commissioned
     assert told(replace(MADE, step="creating_class_instance")).commissioned
+
+
+# --- claimed for one time
+
+
+def test_at_one_moment_a_life_is_told_in_the_order_in_which_it_can_have_happened() -> None:
+    """Systems that know days or seconds give many events one time, and identities are chance."""
+    life = [
+        ("commissioning", ISSUER, ""),
+        ("packing", ISSUER, ""),
+        ("shipping", ISSUER, DISTRIBUTOR),
+        ("receiving", DISTRIBUTOR, ""),
+        ("storing", DISTRIBUTOR, ""),
+        ("shipping", DISTRIBUTOR, SHOP),
+        ("receiving", SHOP, ""),
+        ("consuming", SHOP, ""),
+    ]
+    for seed in range(50):
+        numbers = random.Random(seed).sample(range(1000), len(life))
+        story = told(
+            *(
+                digest(number, 10, step, recorder, destination=destination)
+                for number, (step, recorder, destination) in zip(numbers, life, strict=True)
+            )
+        )
+        assert (story.holder, story.state) == (SHOP, UnitState.CONSUMED)
+        assert [found for found in conflicts(story) if found] == []
 
 
 # --- error declarations

@@ -30,7 +30,19 @@ def test_a_text_has_its_limit_in_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a\x00b", "a\nb", "a\tb", "a\x7fb", "a\x85b", "a\x1b[2J", "\ud800"]
+    "text",
+    [
+        "a\x00b",
+        "a\nb",
+        "a\tb",
+        "a\x7fb",
+        "a\x85b",
+        "a\x1b[2J",
+        "\ud800",
+        "a\u2028b",
+        "a\u202eb",
+        "a\u2066b",
+    ],
 )
 def test_control_characters_are_refused(text: str) -> None:
     assert refused(text) == ("notice.zh", "INVALID_TEXT")

@@ -18,6 +18,9 @@ from tracechain.domain.touch import Thing
 
 MAX_PLACES = 1000
 MAX_CONTAINERS = 1000
+_NO_LONGER_IN_USE = frozenset(
+    {UnitState.SOLD, UnitState.CONSUMED, UnitState.EXPORTED, UnitState.DESTROYED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,14 @@ class Assessing:
         if is_registered(thing.batch_key):
             batch = await self._batches.get_batch(thing.batch_key)
         downstream, cut, circle = await self._tracing.lineage([thing], upstream=False)
-        now, places_in_transit, conflicts, stretches_cut = await self._where(thing, batch)
+        issuer = ""
+        if batch is not None:
+            issuer = (await self._visibility.product(principal, batch.gtin)).issuer_gln
+        now, places_in_transit, conflicts, stretches_cut = await self._where(thing, batch, issuer)
+        # Where not all stretches were judged, what events claim has to do.
+        ended = now.ended
+        if stretches_cut:
+            ended = await self._events.count_ended(thing.batch_key)
         known_places = {(place.place, place.recorder): place for place in places}
         for place in places_in_transit:
             known_places.setdefault((place.place, place.recorder), place)
@@ -100,7 +110,7 @@ class Assessing:
             thing,
             batch,
             batch.issued_quantity if batch else 0,
-            await self._events.count_ended(thing.batch_key),
+            ended,
             downstream,
             tuple(sorted(now.containers)[:MAX_CONTAINERS]),
             tuple(affected),
@@ -109,17 +119,22 @@ class Assessing:
         )
 
     async def _where(
-        self, thing: Thing, batch: Batch | None
+        self, thing: Thing, batch: Batch | None, issuer: str
     ) -> tuple[_Now, list[PlaceSummary], set[Conflict], bool]:
         """Where the stretches of the batch are now, through the containers that they are in."""
         (touches,) = await self._events.touches([thing], MAX_TOUCHES)
         units, cut = stretches(thing, touches, max(1, batch.issued_quantity) if batch else 0)
         cut |= len(touches) >= MAX_TOUCHES
-        now = _Now(set(), set())
+        now = _Now(set(), set(), 0)
+        issued = batch.issued_quantity if batch else 0
+        ends = [*(unit.first for unit in units[1:]), issued]
         passed: list[PlaceSummary] = []
         conflicts: set[Conflict] = set()
-        for loaded in await self._stories.load([(unit, "") for unit in units]):
+        stories = await self._stories.load([(unit, issuer) for unit in units])
+        for loaded, end in zip(stories, ends, strict=True):
             story = loaded.assembled.story
+            if story.state in _NO_LONGER_IN_USE:
+                now.ended += max(0, end - loaded.thing.first)
             conflicts |= loaded.assembled.conflicts
             for nested in loaded.assembled.stays:
                 if nested.stay.end is None:
@@ -148,9 +163,11 @@ class Assessing:
         return now, list(latest.values()), conflicts, cut
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Now:
-    """Places, as (place, recorder), and containers that hold goods now."""
+    """Places, as (place, recorder), and containers that hold goods now; how many units are no
+    longer in use."""
 
     places: set[tuple[str, str]]
     containers: set[str]
+    ended: int

@@ -221,10 +221,10 @@ class Capturing:
         if violations:
             raise InvalidArgument(violations)
         event_time = parse_time(event.event_time)
-        if event_time > now + self._future_tolerance:
-            raise InvalidArgument.of(
-                "event_time", "EVENT_TIME_IN_FUTURE", "is later than now by our clock"
-            )
+        self._check_past(event_time, now, "event_time")
+        if event.error_declaration is not None:
+            field = "error_declaration.declaration_time"
+            self._check_past(parse_time(event.error_declaration.declaration_time), now, field)
         body = event_to_json(event)
         if event.empty_fields and _empty_fields(body) != set(event.empty_fields):
             raise InvalidArgument.of(
@@ -251,6 +251,12 @@ class Capturing:
             named,
             identity_text(event_id, declaration),
         )
+
+    def _check_past(self, time: int, now: int, field: str) -> None:
+        if time > now + self._future_tolerance:
+            raise InvalidArgument.of(
+                field, "EVENT_TIME_IN_FUTURE", "is later than now by our clock"
+            )
 
     async def _conflicts(self, prepared: Sequence[_Prepared]) -> Mapping[str, tuple[Conflict, ...]]:
         """What does not fit about these events, as far as is known now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracechain.app.facts import FactSource
 from tracechain.app.ports import Clock, Digester, ScanStore
 from tracechain.app.proving import Prove
-from tracechain.app.scanning import MAX_CODE, MAX_DEVICE
+from tracechain.app.scanning import MAX_CODE, MAX_DEVICE, check_region
 from tracechain.domain.claim import Claim, ClaimAttempt, ClaimStatus
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.verdict import Verdict, was_issued
@@ -28,14 +28,17 @@ class Claiming:
         self._digester = digester
         self._clock = clock
 
-    async def claim(self, code: str, pin: str, device_id: str) -> Claim:
-        """What a claim comes to. Raises InvalidArgument for a request without a device."""
+    async def claim(self, code: str, pin: str, device_id: str, region: str = "") -> Claim:
+        """What a claim comes to. The region is checked and not kept. Raises InvalidArgument for a
+        request without a device or with a region that is none."""
         if not 0 < len(device_id) <= MAX_DEVICE:
             raise InvalidArgument.of(
                 "context.device_id", "MISSING_FIELD", f"1 to {MAX_DEVICE} characters are needed"
             )
         if len(code) > MAX_CODE:
             raise InvalidArgument.of("code", "TEXT_TOO_LONG", f"at most {MAX_CODE} characters")
+        if region:
+            check_region(region)
         found = await self._prove(code)
         if isinstance(found, Verdict):
             return Claim(ClaimStatus.NOT_ISSUED, None, 0)

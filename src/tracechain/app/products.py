@@ -74,13 +74,20 @@ class Products:
     async def register_batch(self, principal: Principal, batch: Batch) -> Batch:
         """Keeps a batch of one of the caller's products; the same content gives the same batch.
 
-        Raises InvalidArgument, NotFound, AlreadyExists BATCH_EXISTS.
+        Raises InvalidArgument, NotFound, AlreadyExists BATCH_EXISTS, also for a quantity beyond
+        what the batch may issue: to raise it is an act of its own.
         """
         await self._visibility.product(principal, batch.gtin)
         wanted = replace(batch.checked(), create_time=self._clock())
         kept = await self._batches.put_batch(wanted)
         if _content(kept) != _content(wanted):
             raise AlreadyExists("BATCH_EXISTS", f"batch {kept.lot} is registered otherwise")
+        if wanted.authorized_quantity > kept.authorized_quantity:
+            raise AlreadyExists(
+                "BATCH_EXISTS",
+                f"batch {kept.lot} is registered with {kept.authorized_quantity} codes; raise "
+                "its quantity",
+            )
         return kept
 
     async def get_batch(self, principal: Principal, gtin: str, lot: str) -> Batch:
@@ -128,7 +135,7 @@ class Products:
 
 
 def _content(batch: Batch) -> tuple[str, str, str, str, str, bool]:
-    # The authorised quantity may have been raised since, so it is not part of what must match.
+    # The authorised quantity may have been raised since, so here it is left out.
     return (
         batch.gtin,
         batch.lot,

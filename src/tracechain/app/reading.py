@@ -48,11 +48,13 @@ class Reading:
 
     async def list(
         self, principal: Principal, epc: str, after: tuple[int, str], limit: int
-    ) -> tuple[Sequence[CapturedEvent], tuple[int, str] | None]:
-        """Events that name a thing, behind (event time, identity in hex), oldest first; and
-        where the next page starts, None on the last. Raises InvalidArgument INVALID_EPC."""
+    ) -> tuple[Sequence[CapturedEvent], tuple[int, str] | None, bool]:
+        """Events that name a thing, behind (event time, identity in hex), oldest first; where the
+        next page starts, None on the last; and whether MAX_LISTED cut the whole list. Raises
+        InvalidArgument INVALID_EPC."""
         _, thing = await self._resolver.named(epc, "epc")
         (touches,) = await self._events.touches([thing], MAX_LISTED)
+        cut = len(touches) >= MAX_LISTED
         keys = sorted(
             {
                 (t.digest.event_time, t.digest.event_id.hex() + t.digest.declaration.hex())
@@ -74,10 +76,10 @@ class Reading:
                 if not await self._sees(principal, event, stored.recorder):
                     continue
                 if len(found) == limit:
-                    return found, last
+                    return found, last, cut
                 found.append(CapturedEvent(event, stored))
                 last = key
-        return found, None
+        return found, None, cut
 
     async def document(self, principal: Principal, document_id: str) -> tuple[str, Sequence[Event]]:
         """A captured document as (header, events). Raises NotFound DOCUMENT_NOT_FOUND."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tracechain.app.facts import FactSource, UnitFactSource
 from tracechain.app.ports import Clock, Digester, Directory, ScanAnswer
@@ -35,8 +34,7 @@ _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 _DAY = 86_400_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ScanRequest:
+class ScanRequest(NamedTuple):
     """One scan as it came in. Device and region may be empty; so may the request id."""
 
     code: str
@@ -84,7 +82,7 @@ class Scanning:
         Raises InvalidArgument for a request that is no scan (a region that is none, a text that
         is too long), Unavailable or ResourceExhausted where it cannot be recorded now.
         """
-        _check(request)
+        check(request)
         found = self._prover.remembered(request.code) or await self._prove(request.code)
         if isinstance(found, Verdict):
             return found
@@ -139,7 +137,8 @@ class Scanning:
         return self._today[1]
 
 
-def _check(request: ScanRequest) -> None:
+def check(request: ScanRequest) -> None:
+    """Raises InvalidArgument for a request that is no scan: see Scanning.verify."""
     if len(request.code) > MAX_CODE:
         raise InvalidArgument.of(
             "code", "TEXT_TOO_LONG", f"has {len(request.code)} characters, at most {MAX_CODE}"
@@ -151,9 +150,10 @@ def _check(request: ScanRequest) -> None:
     if len(request.request_id) > 64:
         raise InvalidArgument.of("request_id", "TEXT_TOO_LONG", "at most 64 characters are taken")
     if request.region:
-        _check_region(request.region)
+        check_region(request.region)
 
 
 @lru_cache(maxsize=8192)
-def _check_region(text: str) -> None:
+def check_region(text: str) -> None:
+    """Raises InvalidArgument INVALID_REGION for what is no division."""
     Region.parse(text, "context.region")

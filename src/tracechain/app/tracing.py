@@ -9,7 +9,13 @@ from urllib.parse import quote
 from tracechain.app.naming import Named, named_things
 from tracechain.app.ports import BatchStore, Directory, EventStore
 from tracechain.app.resolving import Resolver
-from tracechain.app.stories import LoadedStory, Stories
+from tracechain.app.stories import (
+    MAX_STRETCHES,
+    MAX_TOUCHES,
+    LoadedStory,
+    Stories,
+    stretches,
+)
 from tracechain.app.visibility import Visibility
 from tracechain.domain.batch_key import WHOLE_BATCH, derived, is_registered
 from tracechain.domain.conflict import Conflict
@@ -20,7 +26,7 @@ from tracechain.domain.errors import InvalidArgument, NotFound
 from tracechain.domain.identifiers import EpcKind, parse_epc, sscc
 from tracechain.domain.party import Party, Principal
 from tracechain.domain.product import Batch, Product
-from tracechain.domain.story import NestedStay
+from tracechain.domain.story import MAX_DEPTH, NestedStay
 from tracechain.domain.touch import Thing, Touch, TouchRole
 from tracechain.domain.verdict import UnitFacts, unit_state
 
@@ -133,7 +139,7 @@ class Tracing:
             raise NotFound("NOTHING_KNOWN", "nothing is known of it here")
         up, up_cut, up_circle = await self.lineage([thing], upstream=True)
         down, down_cut, down_circle = await self.lineage([thing], upstream=False)
-        contents, contents_cut = await self._contents(thing, loaded)
+        contents, contents_cut = await self._contents(thing, loaded.touches)
         conflicts = set(loaded.assembled.conflicts)
         for step in story.steps:
             conflicts.update(step.conflicts)
@@ -181,15 +187,17 @@ class Tracing:
         seen = {_spot(thing) for thing in things}
         roots = set(seen)
         found: list[Lineage] = []
-        circle = False
+        circle = truncated = False
         frontier = list(things)
         for depth in range(1, MAX_LINEAGE_DEPTH + 1):
-            events = await self._transformations(frontier, here)
+            events, cut = await self._transformations(frontier, here)
+            truncated |= cut
             frontier = []
             for event_id, event_time, named in events:
-                for item in named:
-                    if item.role is not there:
-                        continue
+                ends = [item for item in named if item.role is there]
+                if upstream:
+                    ends += await self._inside(ends, event_time)
+                for item in ends:
                     circle |= _spot(item.thing) in roots
                     if _spot(item.thing) in seen:
                         continue
@@ -203,28 +211,75 @@ class Tracing:
                         )
                     )
             if not frontier:
-                return tuple(found), False, circle
+                return tuple(found), truncated, circle
         return tuple(found), True, circle
 
     async def _transformations(
         self, things: Sequence[Thing], role: TouchRole
-    ) -> list[tuple[bytes, int, tuple[Named, ...]]]:
-        """Transformations in which one of these things plays this part, oldest first."""
+    ) -> tuple[list[tuple[bytes, int, tuple[Named, ...]]], bool]:
+        """Transformations in which one of these things plays this part, oldest first, and whether
+        a limit cut them. What is in a container that goes into one goes into it as well."""
         if not things:
-            return []
-        touches: dict[bytes, int] = {}
-        for answer in await self._events.touches(await self._with_lots(things), MAX_LINEAGE):
+            return [], False
+        times: dict[bytes, int] = {}
+        things = await self._with_lots(things)
+        answers = await self._events.touches(things, MAX_TOUCHES)
+        cut = any(len(answer) >= MAX_TOUCHES for answer in answers)
+        for answer in answers:
             void = erroneous_events(t.digest for t in answer)
             for touch in answer:
                 if touch.role is role and touch.digest.event_id not in void:
-                    touches[touch.digest.event_id] = touch.digest.event_time
-        ordered = sorted(touches.items(), key=lambda item: (item[1], item[0]))
+                    times[touch.digest.event_id] = touch.digest.event_time
+        if role is TouchRole.INPUT:
+            through, more = await self._through_containers(things, answers)
+            times |= through
+            cut |= more
+        ordered = sorted(times.items(), key=lambda item: (item[1], item[0]))
         bodies = await self._events.get_events([(event_id, b"") for event_id, _ in ordered])
         return [
             (event_id, time, await named_things(self._resolver, event_from_json(stored.body)))
             for (event_id, time), stored in zip(ordered, bodies, strict=True)
             if stored is not None
-        ]
+        ], cut
+
+    async def _through_containers(
+        self, things: Sequence[Thing], answers: Sequence[Sequence[Touch]]
+    ) -> tuple[dict[bytes, int], bool]:
+        """Times of the transformations that a container went into while one of these things was
+        in it, by event id, and whether a limit cut them."""
+        parts: list[tuple[Thing, str]] = []
+        cut = False
+        for thing, touches in zip(things, answers, strict=True):
+            if any(touch.role is TouchRole.CHILD for touch in touches):
+                issuer = await self._resolver.issuer_of_key(thing.batch_key)
+                units, more = stretches(thing, touches, 0)
+                parts += [(unit, issuer) for unit in units]
+                cut |= more
+        found: dict[bytes, int] = {}
+        for loaded in await self._stories.load(parts[:MAX_STRETCHES]):
+            cut |= loaded.truncated
+            for step in loaded.assembled.story.steps:
+                happening = step.happening
+                if happening.role is TouchRole.INPUT and not (happening.direct or step.erroneous):
+                    found[happening.digest.event_id] = happening.digest.event_time
+        return found, cut or len(parts) > MAX_STRETCHES
+
+    async def _inside(self, items: Sequence[Named], time: int) -> list[Named]:
+        """What was in these things at a time, and in what was in them."""
+        found: list[Named] = []
+        frontier = [item.thing for item in items]
+        seen = {_spot(thing) for thing in frontier}
+        for _ in range(MAX_DEPTH):
+            answers = await self._events.touches(frontier, MAX_TOUCHES) if frontier else []
+            inner: list[Content] = []
+            for thing, touches in zip(frontier, answers, strict=True):
+                contents, _ = await self._contents(thing, touches)
+                inner += [c for c in contents if c.start <= time and (c.end or time) >= time]
+            fresh = {_spot(c.thing): c for c in inner if _spot(c.thing) not in seen}
+            seen |= fresh.keys()
+            found += [Named(c.thing, TouchRole.INPUT, c.quantity, "") for c in fresh.values()]
+            frontier = [c.thing for c in fresh.values()]
+        return found
 
     async def _with_lots(self, things: Sequence[Thing]) -> list[Thing]:
         """The things, and for registered ones the identity that their lot had before it was
@@ -239,13 +294,13 @@ class Tracing:
         return found
 
     async def _contents(
-        self, container: Thing, loaded: LoadedStory
+        self, container: Thing, touches: Sequence[Touch]
     ) -> tuple[tuple[Content, ...], bool]:
         """What was in a container, from the bodies of its aggregation events."""
-        void = erroneous_events(t.digest for t in loaded.touches)
+        void = erroneous_events(t.digest for t in touches)
         own = [
             touch
-            for touch in loaded.touches
+            for touch in touches
             if touch.role is TouchRole.PARENT
             and not touch.digest.declaration
             and touch.digest.event_id not in void
@@ -269,8 +324,8 @@ class Tracing:
                 )
         clearings = [touch for touch in own if touch.clears]
         contents: list[Content] = []
-        for key, touches in moves.items():
-            found, _ = stays(touches, clearings)
+        for key, moved in moves.items():
+            found, _ = stays(moved, clearings)
             item = things[key]
             contents += [_content(item, stay) for stay in found]
         contents.sort(key=lambda c: (c.start, c.thing.uri, c.thing.first))

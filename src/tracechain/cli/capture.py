@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import typer
 
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
@@ -33,23 +35,25 @@ def capture(
     """Capture the events of EPCIS documents (issuer, handler).
 
     Capturing twice is harmless. Each event gets its own answer; the status is 1 where a file
-    could not be read or an event was refused, and all others are captured all the same.
+    could not be read or an event was refused, and all others are captured all the same. Where the
+    service fails, what was captured until then is told.
     """
     answers: list[tuple[Path, capture_pb2.CaptureEventsResponse | None, Failure | None]] = []
     refused = False
     with Connection(server, api_key) as to, progress() as bar:
         task = bar.add_task("capturing", total=len(files))
         for file in files:
-            data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
             try:
-                document = parse_document(data)
-            except InvalidArgument as error:
+                data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+                sent = _send(to, parse_document(data))
+            except (InvalidArgument, OSError, grpc.RpcError) as error:
                 failure = explain(error)
                 assert failure is not None
                 answers.append((file, None, failure))
                 refused = True
+                if failure.code not in ("", "INVALID_ARGUMENT"):
+                    break
             else:
-                sent = _send(to, document)
                 answers.append((file, sent, None))
                 refused |= any(
                     result.status == capture_pb2.CAPTURE_STATUS_REFUSED for result in sent.results
@@ -94,7 +98,7 @@ def _send(to: Connection, document: Document) -> capture_pb2.CaptureEventsRespon
 def _error(failure: Failure | None) -> dict[str, object]:
     if failure is None:
         return {}
-    return {"error": {"reason": failure.reason, "message": failure.message}}
+    return {"error": asdict(failure)}
 
 
 def _show(

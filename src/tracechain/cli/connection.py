@@ -64,6 +64,12 @@ class Connection:
     """The services of a server, called with one API key. A context manager."""
 
     def __init__(self, server: str, api_key: str = "") -> None:
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise Stop(
+                "INVALID_CREDENTIAL",
+                "the API key holds characters that none has",
+                "Set TRACECHAIN_API_KEY to the key as it was shown: tck_…",
+            )
         if server.startswith("https://"):
             self._channel = grpc.secure_channel(
                 server.removeprefix("https://").rstrip("/"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -67,6 +68,9 @@ def _all(to: Connection, epc: str) -> list[capture_pb2.CapturedEvent]:
         page = to.events.ListEvents(request)
         found += page.events
         if not page.next_page_token:
+            if page.truncated:
+                # Beside a document on standard output, not in it.
+                print("there are more events than can be listed; ask for units", file=sys.stderr)
             return found
         request.page_token = page.next_page_token
 

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from tomllib import TOMLDecodeError
 from typing import Any
 
 import grpc
@@ -96,6 +97,12 @@ def explain(error: Exception) -> Failure | None:
             return Failure(error.reason, error.message, _cure(error.reason))
         case ValidationError():
             return _settings(error)
+        case TOMLDecodeError():
+            return Failure(
+                "INVALID_SETTING",
+                f"the configuration file is no TOML: {error}",
+                "It is tracechain.toml, or what TRACECHAIN_CONFIG names.",
+            )
         case OSError():
             name = f"{error.filename}: " if error.filename else ""
             return Failure("FILE_ERROR", f"{name}{error.strerror or error}")

@@ -20,6 +20,7 @@ from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection
 from tracechain.cli.failure import Stop
 from tracechain.cli.goods import BATCH_HELP, batch_name
 from tracechain.cli.output import done, note, print_json, progress
+from tracechain.domain.product import check_quantity
 from tracechain.v1 import issuance_pb2
 
 _ATTEMPTS = 5
@@ -82,6 +83,7 @@ def issue(
             f"{output} exists; codes are never written over",
             "Name another file, or go on with it: --resume --order ID.",
         )
+    check_quantity(quantity, "quantity")
     order = order or uuid.uuid4().hex
     request = issuance_pb2.IssueCodesRequest(
         parent=batch_name(batch),
@@ -141,12 +143,13 @@ def _write(
     header: bool,
 ) -> None:
     columns = ["index", "serial", "uri", *(["pin"] if request.include_pins else [])]
-    if header and format is Format.CSV:
-        file.write((",".join(columns) + "\n").encode())
     with progress() as bar:
         task = bar.add_task("issuing", total=request.quantity, completed=request.offset)
         for part in _stream(to, request):
             lines = _Lines()
+            if header and format is Format.CSV:
+                lines.write(",".join(columns) + "\n")
+                header = False
             if format is Format.CSV:
                 csv.writer(lines, lineterminator="\n").writerows(
                     [getattr(code, name) for name in columns] for code in part.codes

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 
 from tracechain.domain.conflict import Conflict
-from tracechain.domain.containment import moment
+from tracechain.domain.containment import moment, tried
 from tracechain.domain.touch import EventDigest, TouchRole
 
 
@@ -127,15 +128,28 @@ def fold(happenings: Sequence[Happening], issuer: str) -> Story:
         issuer, any(_commissions(h) for h in ordered if h.digest.event_id not in erroneous)
     )
     steps: list[Step] = []
-    for happening in ordered:
+
+    def step(happening: Happening, *, whatever: bool) -> bool:
         digest = happening.digest
         wrong = digest.event_id in erroneous
         conflicts: tuple[Conflict, ...] = ()
         if not wrong and not digest.declaration:
             conflicts = tuple(walk.take(happening))
+            if conflicts and not whatever:
+                return False
             if digest.event_id in declared:
                 conflicts += (Conflict.DECLARED_BY_OTHER_PARTY,)
         steps.append(Step(happening, walk.holder, conflicts, wrong or bool(digest.declaration)))
+        return True
+
+    for _, group in groupby(ordered, key=lambda h: h.digest.event_time):
+        tied = list(group)
+        if len(tied) == 1:
+            step(tied[0], whatever=True)
+            continue
+        for _, phase in groupby(sorted(tied, key=_turn), key=lambda h: _turn(h)[0]):
+            for happening in tried(list(phase), lambda h: step(h, whatever=False)):
+                step(happening, whatever=True)
     return Story(
         tuple(steps),
         walk.state,
@@ -166,7 +180,25 @@ def involved(story: Story, issuer: str) -> frozenset[str]:
     return frozenset(found or (step.happening.digest.recorder for step in story.steps))
 
 
-def _commissions(happening: Happening) -> bool:
+def _turn(happening: Happening) -> tuple[int, bool]:
+    """Of one time, goods are made first and come to their end last; in between they are sent
+    before they are received."""
+    if _makes(happening):
+        return 0, False
+    phase = 2 if _state_after(happening) in _ENDED else 1
+    return phase, happening.digest.step in _RECEIVING
+
+
+def _state_after(happening: Happening) -> UnitState | None:
+    """The state that an event puts goods in; None where it leaves it as it is."""
+    if happening.role is TouchRole.INPUT:
+        return UnitState.CONSUMED
+    digest = happening.digest
+    return _BY_DISPOSITION.get(digest.disposition) or _BY_STEP.get(digest.step)
+
+
+def _makes(happening: Happening) -> bool:
+    """True for what commissions, be it a unit or so many of a lot."""
     digest = happening.digest
     if digest.declaration or not happening.direct:
         return False
@@ -177,6 +209,11 @@ def _commissions(happening: Happening) -> bool:
         and digest.step in _COMMISSIONING
         and digest.action != "DELETE"
     )
+
+
+def _commissions(happening: Happening) -> bool:
+    # So many units of a lot, not known which: none of them is on sale for that.
+    return _makes(happening) and not happening.is_class
 
 
 class _Walk:
@@ -195,8 +232,8 @@ class _Walk:
     def take(self, happening: Happening) -> list[Conflict]:
         """Moves by one happening, or names the conflicts for which it moves nothing."""
         digest = happening.digest
-        if _commissions(happening):
-            return self._commission(digest)
+        if _makes(happening):
+            return self._commission(digest, happening.is_class)
         if self.expects_commissioning and not self.commissioned:
             return [Conflict.BEFORE_COMMISSIONING]
         if happening.is_class:
@@ -209,9 +246,15 @@ class _Walk:
             self._settle(happening)
         return conflicts
 
-    def _commission(self, digest: EventDigest) -> list[Conflict]:
+    def _commission(self, digest: EventDigest, is_class: bool) -> list[Conflict]:
         if self.issuer and digest.recorder != self.issuer:
             return [Conflict.NOT_ISSUER]
+        if is_class:
+            # A lot that nobody registered here is with whoever made it first.
+            if not self.holder:
+                self.holder = digest.recorder
+                self.location = digest.biz_location or digest.read_point
+            return []
         if self.commissioned:
             return [Conflict.COMMISSIONED_TWICE]
         self.commissioned = True
@@ -221,7 +264,8 @@ class _Walk:
 
     def _receive(self, digest: EventDigest) -> list[Conflict]:
         recorder = digest.recorder
-        if self.under_way and self.addressee and recorder != self.addressee:
+        # What never arrived, its sender takes back.
+        if self.under_way and self.addressee and recorder not in (self.addressee, self.holder):
             return [Conflict.NOT_ADDRESSEE]
         if not self.under_way and self.holder not in ("", recorder):
             return [Conflict.NOT_HOLDER]
@@ -237,6 +281,8 @@ class _Walk:
         self.holder = recorder
         if digest.step in _SHIPPING:
             self.under_way, self.addressee = True, digest.destination
+        elif digest.step == "void_shipping":
+            self.under_way, self.addressee = False, ""
         return []
 
     def _settle(self, happening: Happening) -> None:
@@ -244,9 +290,7 @@ class _Walk:
         place = digest.biz_location or digest.read_point
         if place and digest.step not in _LOOKING:
             self.location = place
-        state = _BY_DISPOSITION.get(digest.disposition) or _BY_STEP.get(digest.step)
-        if happening.role is TouchRole.INPUT:
-            state = UnitState.CONSUMED
+        state = _state_after(happening)
         if state is None or digest.recorder not in (self.holder, self.issuer):
             return
         # What others hold, the owner can report stolen or back; it cannot say more about it.

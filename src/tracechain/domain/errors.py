@@ -58,7 +58,8 @@ class InvalidArgument(TracechainError):
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         first = violations[0]
-        super().__init__(first.reason, f"{first.field}: {first.description}")
+        words = f"{first.field}: {first.description}" if first.field else first.description
+        super().__init__(first.reason, words)
         self.violations = tuple(violations)
 
     @classmethod

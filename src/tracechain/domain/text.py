@@ -10,11 +10,16 @@ from dataclasses import dataclass
 
 from tracechain.domain.errors import InvalidArgument
 
+_CONTROLS = frozenset(("Cc", "Cs", "Zl", "Zp"))
+# Embeddings, overrides and isolates (UAX #9, table 4): with them a name reads as another one.
+_TURNS = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
+
 
 def bounded(text: str, field: str, limit: int, *, required: bool = False) -> str:
     """`text` stripped of outer blanks, at most `limit` characters.
 
-    Raises InvalidArgument: MISSING_FIELD, TEXT_TOO_LONG, INVALID_TEXT (control characters).
+    Raises InvalidArgument: MISSING_FIELD, TEXT_TOO_LONG, INVALID_TEXT (control characters, and
+    such as end a line or turn the direction of what stands around the text).
     """
     stripped = text.strip()
     if not stripped and required:
@@ -24,7 +29,8 @@ def bounded(text: str, field: str, limit: int, *, required: bool = False) -> str
             field, "TEXT_TOO_LONG", f"has {len(stripped)} characters, at most {limit} are taken"
         )
     if not stripped.isprintable() and any(
-        unicodedata.category(c) in ("Cc", "Cs") for c in stripped
+        unicodedata.category(c) in _CONTROLS or unicodedata.bidirectional(c) in _TURNS
+        for c in stripped
     ):
         raise InvalidArgument.of(field, "INVALID_TEXT", "holds control characters")
     return stripped

@@ -52,7 +52,7 @@ class EventServicer:
     async def ListEvents(
         self, request: pb.ListEventsRequest, principal: Principal
     ) -> pb.ListEventsResponse:
-        found, following = await self._reading.list(
+        found, following, cut = await self._reading.list(
             principal,
             request.epc,
             _after(paging.after("events", request.page_token)),
@@ -60,7 +60,7 @@ class EventServicer:
         )
         more = paging.token("events", f"{following[0]}/{following[1]}") if following else ""
         return pb.ListEventsResponse(
-            events=[_captured(event) for event in found], next_page_token=more
+            events=[_captured(event) for event in found], next_page_token=more, truncated=cut
         )
 
     async def GetDocument(

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tracechain.app.claiming import Claiming
 from tracechain.app.keyring import Keyring
 from tracechain.app.ports import Clock
-from tracechain.app.scanning import Scanning, ScanRequest
+from tracechain.app.scanning import Scanning, ScanRequest, check
 from tracechain.domain.custody import UnitState
 from tracechain.domain.errors import InvalidArgument, TracechainError
 from tracechain.domain.verdict import (
@@ -28,7 +28,7 @@ from tracechain.v1 import party_pb2
 from tracechain.v1 import verification_pb2 as pb
 
 MAX_BATCH = 1000
-# Scans of one stream that may be under way at once; the stream is read no faster.
+# Scans of one stream that may be under way or unread at once; it is read no faster.
 _STREAM_WIDTH = 256
 _TEMPLATES = 4096
 
@@ -55,21 +55,20 @@ class VerificationServicer:
     ) -> pb.BatchVerifyCodesResponse:
         if not 1 <= len(request.requests) <= MAX_BATCH:
             raise InvalidArgument.of("requests", "LIST_TOO_LONG", f"1 to {MAX_BATCH} are taken")
-        verdicts = await asyncio.gather(
-            *(self._one_of(i, item) for i, item in enumerate(request.requests))
-        )
+        scans = [_scan(item) for item in request.requests]
+        # All of them before the first is recorded: a call that is refused has scanned nothing.
+        for place, scan in enumerate(scans):
+            try:
+                check(scan)
+            except InvalidArgument as error:
+                raise error.under(f"requests[{place}]") from None
+        verdicts = await asyncio.gather(*(self._scanning.verify(scan) for scan in scans))
         return pb.BatchVerifyCodesResponse(verdicts=[self._answer(v) for v in verdicts])
-
-    async def _one_of(self, place: int, item: pb.VerifyCodeRequest) -> Verdict:
-        try:
-            return await self._scanning.verify(_scan(item))
-        except InvalidArgument as error:
-            raise error.under(f"requests[{place}]") from None
 
     async def StreamVerifyCodes(
         self, requests: AsyncIterator[pb.StreamVerifyCodesRequest]
     ) -> AsyncIterator[pb.StreamVerifyCodesResponse]:
-        answers: asyncio.Queue[pb.StreamVerifyCodesResponse | None] = asyncio.Queue()
+        answers: asyncio.Queue[pb.StreamVerifyCodesResponse | Exception | None] = asyncio.Queue()
         room = asyncio.Semaphore(_STREAM_WIDTH)
         running: set[asyncio.Task[None]] = set()
 
@@ -83,8 +82,9 @@ class VerificationServicer:
                 answer = pb.StreamVerifyCodesResponse(
                     sequence=item.sequence, error_reason=error.reason
                 )
-            finally:
-                room.release()
+            except Exception as error:  # a defect of ours: it ends the stream, as it ends a call
+                answers.put_nowait(error)
+                return
             answers.put_nowait(answer)
 
         async def read() -> None:
@@ -102,7 +102,11 @@ class VerificationServicer:
         reader = asyncio.create_task(read())
         try:
             while (answer := await answers.get()) is not None:
+                if isinstance(answer, Exception):
+                    raise answer
                 yield answer
+                # Only now: who sends and does not read would else have us keep all the answers.
+                room.release()
             await reader
         finally:
             reader.cancel()
@@ -110,7 +114,10 @@ class VerificationServicer:
                 task.cancel()
 
     async def ClaimUnit(self, request: pb.ClaimUnitRequest) -> pb.ClaimUnitResponse:
-        claim = await self._claiming.claim(request.code, request.pin, request.context.device_id)
+        context = request.context
+        claim = await self._claiming.claim(
+            request.code, request.pin, context.device_id, context.region
+        )
         return pb.ClaimUnitResponse(
             status=convert.number(pb.ClaimStatus, claim.status),  # type: ignore[arg-type]
             claim_time=convert.timestamp(claim.claim_time),

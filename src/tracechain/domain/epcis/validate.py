@@ -56,6 +56,8 @@ _QUANTITY_LISTS = (
 )
 _NUMBERS = ("value", "min_value", "max_value", "mean_value", "s_dev", "perc_rank", "perc_value")
 _MAX_TEXT = 4096
+# What is kept beside each of the ten thousand things that an event may name.
+_MAX_SHORT = 512
 
 
 def checked(event: Event) -> tuple[list[Violation], dict[str, Epc]]:
@@ -105,6 +107,7 @@ class _Check:
         elif event.action is None:
             self.say("action", "MISSING_ACTION", "ADD, OBSERVE or DELETE is required")
         if event.parent_id:
+            self.short(event.parent_id, "parent_id")
             self.epc(event.parent_id, "parent_id")
         elif event.type in (EventType.AGGREGATION, EventType.ASSOCIATION) and (
             event.action is not Action.OBSERVE
@@ -137,8 +140,8 @@ class _Check:
                 self.say(f"{name}[{i}].quantity", "INVALID_QUANTITY", "must be 0 or more")
 
     def rest(self, event: Event) -> None:
-        self.storable(event.biz_step, "biz_step")
-        self.storable(event.disposition, "disposition")
+        self.short(event.biz_step, "biz_step")
+        self.short(event.disposition, "disposition")
         for name, location in (
             ("read_point", event.read_point),
             ("biz_location", event.biz_location),
@@ -146,7 +149,7 @@ class _Check:
             if location is not None:
                 if not location.id:
                     self.say(f"{name}.id", "MISSING_FIELD", "is required")
-                self.storable(location.id, f"{name}.id")
+                self.short(location.id, f"{name}.id")
                 self.extensions(location.extensions, f"{name}.extensions", "location")
         for i, transaction in enumerate(event.biz_transaction_list):
             if not transaction.biz_transaction:
@@ -156,13 +159,13 @@ class _Check:
         for i, source in enumerate(event.source_list):
             if not source.type or not source.source:
                 self.say(f"source_list[{i}]", "MISSING_FIELD", "type and source are required")
-            self.storable(source.source, f"source_list[{i}].source")
+            self.short(source.source, f"source_list[{i}].source")
         for i, destination in enumerate(event.destination_list):
             if not destination.type or not destination.destination:
                 self.say(
                     f"destination_list[{i}]", "MISSING_FIELD", "type and destination are required"
                 )
-            self.storable(destination.destination, f"destination_list[{i}].destination")
+            self.short(destination.destination, f"destination_list[{i}].destination")
         declaration = event.error_declaration
         if declaration is not None:
             self.time(declaration.declaration_time, "error_declaration.declaration_time")
@@ -170,11 +173,13 @@ class _Check:
         for i, element in enumerate(event.sensor_element_list):
             at = f"sensor_element_list[{i}]"
             self.extensions(element.extensions, f"{at}.extensions", "sensor element")
-            if element.sensor_metadata is not None:
+            metadata = element.sensor_metadata
+            if metadata is not None:
+                for name in ("time", "start_time", "end_time"):
+                    if text := getattr(metadata, name):
+                        self.time(text, f"{at}.sensor_metadata.{name}")
                 self.extensions(
-                    element.sensor_metadata.extensions,
-                    f"{at}.sensor_metadata.extensions",
-                    "sensor metadata",
+                    metadata.extensions, f"{at}.sensor_metadata.extensions", "sensor metadata"
                 )
             for k, report in enumerate(element.sensor_report):
                 self.report(report, f"{at}.sensor_report[{k}]")
@@ -183,16 +188,20 @@ class _Check:
         if event.context:
             self.json_text(event.context, "context")
 
-    def storable(self, text: str, field: str) -> None:
+    def short(self, text: str, field: str) -> None:
         """What is kept as text beside the event's JSON, where U+0000 cannot be written."""
         if "\x00" in text:
             self.say(field, "INVALID_TEXT", "holds U+0000")
+        if len(text) > _MAX_SHORT:
+            self.say(field, "TEXT_TOO_LONG", f"at most {_MAX_SHORT} characters are taken")
 
     def report(self, report: SensorReport, at: str) -> None:
         for name in _NUMBERS:
             number = getattr(report, name)
             if number is not None and not math.isfinite(number):
                 self.say(f"{at}.{name}", "INVALID_NUMBER", "is no number")
+        if report.time:
+            self.time(report.time, f"{at}.time")
         self.extensions(report.extensions, f"{at}.extensions", "sensor report")
 
     def extensions(self, extensions: Extensions, field: str, place: str = "") -> None:

@@ -159,7 +159,9 @@ class Batch(_message.Message):
     issued_quantity: _builtins.int
     """How many have been issued. Output only."""
     activation_required: _builtins.bool
-    """True where units are on sale only after a commissioning event named them."""
+    """True where units are on sale only after a commissioning event named them, one by one or by a
+    range of codes; to count so many of the lot names none of them.
+    """
     batch_number: _builtins.int
     """The number under which the service keeps the batch, 1 to 2^33-1. Output only."""
     @_builtins.property
