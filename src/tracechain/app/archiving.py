@@ -150,7 +150,7 @@ def _row(table: Table, line: bytes) -> Row:
             continue
         if type(value) is not _TYPES[column.kind]:
             raise _altered(f"{table.name}.{column.name} is no {column.kind}")
-        if column.kind is Kind.TEXT and "\x00" in value:
+        if column.kind is Kind.TEXT and "\x00" in str(value):
             # PostgreSQL cannot hold it, so no store may, or it could not be moved any more.
             raise StoreRefused("VALUE_REFUSED", f"{table.name}.{column.name} holds U+0000")
         if column.kind is Kind.BYTES:
