@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import grpc
 import structlog
-from pydantic import SecretStr
 
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
@@ -31,7 +28,6 @@ from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
 from tracechain.adapters.postgres.citus import distribute
-from tracechain.adapters.postgres.recording import Recorder, shards_of, trial_schema
 from tracechain.adapters.press import Press
 from tracechain.adapters.proofs import GroupedProofs
 from tracechain.adapters.redis_cache import RedisCache
@@ -139,51 +135,11 @@ def open_archive(settings: Settings) -> Archive:
 
 async def distribute_store(settings: Settings, shards: int) -> tuple[list[str], list[str]]:
     """See tracechain.adapters.postgres.citus. Raises StoreRefused STORE_EMBEDDED as well."""
-    return await distribute(_server_of(settings), shards)
+    return await distribute(server_of(settings), shards)
 
 
-@asynccontextmanager
-async def trial(settings: Settings) -> AsyncIterator[Trial]:
-    """A place for calls that are looked at, in the database that the settings name and apart from
-    its store. Raises StoreRefused STORE_EMBEDDED, Unavailable."""
-    server = _server_of(settings)
-    async with trial_schema(server) as url:
-        with tempfile.TemporaryDirectory(prefix="tracechain-trial-") as folder:
-            apart = settings.model_copy(
-                update={
-                    "listen": "127.0.0.1:0",
-                    "data_dir": Path(folder),
-                    "store_url": SecretStr(url),
-                    "redis_url": "",
-                    "kek": SecretStr(""),
-                    "kek_file": None,
-                    # Nobody else makes keys there, and asking for them would be noted too.
-                    "key_poll_ms": 3_600_000,
-                }
-            )
-            yield Trial(apart, Recorder(), server)
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """`settings` lead to the place, whose store notes in `recorder` what it is sent."""
-
-    settings: Settings
-    recorder: Recorder
-    _server: str
-
-    async def build(self) -> App:
-        """A service that remembers nothing yet."""
-        url = self.settings.store_url.get_secret_value()
-        store = await open_postgres(url, ScanRules(), transaction=self.recorder.transaction)
-        return await build(self.settings, store)
-
-    async def shards_of(self, keys: Iterable[int], shards: int) -> dict[int, int]:
-        """On which of so many shards each batch key lies."""
-        return await shards_of(self._server, keys, shards)
-
-
-def _server_of(settings: Settings) -> str:
+def server_of(settings: Settings) -> str:
+    """The URL of PostgreSQL. Raises StoreRefused STORE_EMBEDDED where there is none."""
     url = settings.store_url.get_secret_value()
     if not url:
         raise StoreRefused("STORE_EMBEDDED", "the embedded store lies on one machine, in one file")

@@ -70,9 +70,7 @@ def statements(
 
 
 async def _look(call: Call, settings: Settings, shards: int) -> tuple[list[_Run], dict[int, int]]:
-    from tracechain import bootstrap
-
-    async with bootstrap.trial(settings) as place:
+    async with trial.place(settings) as place:
         goods, key = await _prepare(place)
         runs = await (_verifications(place, goods) if call is Call.VERIFY else
                       _traces(place, goods, key))  # fmt: skip
@@ -80,7 +78,7 @@ async def _look(call: Call, settings: Settings, shards: int) -> tuple[list[_Run]
         return runs, await place.shards_of(keys, shards)
 
 
-async def _prepare(place: bootstrap.Trial) -> tuple[trial.Goods, str]:
+async def _prepare(place: trial.Place) -> tuple[trial.Goods, str]:
     async def work(app: bootstrap.App, server: str) -> tuple[trial.Goods, str]:
         await app.parties.register(trial.ISSUER)
         _, key = await app.credentials.create(trial.ISSUER.gln, trial.ROLE, "", "trial", "trial")
@@ -89,7 +87,7 @@ async def _prepare(place: bootstrap.Trial) -> tuple[trial.Goods, str]:
     return await _served(place, work)
 
 
-async def _verifications(place: bootstrap.Trial, goods: trial.Goods) -> list[_Run]:
+async def _verifications(place: trial.Place, goods: trial.Goods) -> list[_Run]:
     async def work(_: bootstrap.App, server: str) -> list[_Run]:
         runs = []
         for title, code, history in (
@@ -107,7 +105,7 @@ async def _verifications(place: bootstrap.Trial, goods: trial.Goods) -> list[_Ru
     return await _served(place, work)
 
 
-async def _traces(place: bootstrap.Trial, goods: trial.Goods, key: str) -> list[_Run]:
+async def _traces(place: trial.Place, goods: trial.Goods, key: str) -> list[_Run]:
     async def work(_: bootstrap.App, server: str) -> list[_Run]:
         runs = []
         for title, code, steps in (
@@ -124,9 +122,7 @@ async def _traces(place: bootstrap.Trial, goods: trial.Goods, key: str) -> list[
     return await _served(place, work)
 
 
-async def _served(
-    place: bootstrap.Trial, work: Callable[[bootstrap.App, str], Awaitable[_T]]
-) -> _T:
+async def _served(place: trial.Place, work: Callable[[bootstrap.App, str], Awaitable[_T]]) -> _T:
     """Runs `work` against a service that was started for it."""
     from tracechain import bootstrap
 

@@ -1,12 +1,20 @@
-"""Goods for a trial: a loose unit, one in a case on a pallet, and the calls that are looked at.
+"""A trial: a service on a store of its own that notes what it is sent, goods, and calls to look at.
 
-Everything goes over the wire, as any client's calls do; the goods are made up.
+The store is a schema in the configured database, gone at the end; what lies in the store proper
+is not touched. The goods are made up, and everything goes over the wire, as any client's calls do.
 """
 
 from __future__ import annotations
 
 import datetime
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from tracechain.cli.connection import Connection
 from tracechain.domain.party import Party, PartyKind, Role
@@ -21,6 +29,11 @@ from tracechain.v1 import (
     verification_pb2,
 )
 
+if TYPE_CHECKING:
+    from tracechain.adapters.postgres.recording import Recorder
+    from tracechain.bootstrap import App
+    from tracechain.settings import Settings
+
 ISSUER = Party(
     "6901234120127", "91210105MA0TC1D2E4", "210105", PartyKind.ISSUER,
     LocalizedText("试验", "Trial"),
@@ -30,6 +43,54 @@ _GTIN, _LOT = "06901234500110", "TRIAL"
 _CASE = "https://id.gs1.org/00/069012345000000028"
 _PALLET = "https://id.gs1.org/00/069012345000000011"
 _PLACE = f"https://id.gs1.org/414/{ISSUER.gln}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`settings` lead to the store, which notes in `recorder` what it is sent."""
+
+    settings: Settings
+    recorder: Recorder
+
+    async def build(self) -> App:
+        """A service that remembers nothing yet."""
+        from tracechain import bootstrap
+        from tracechain.adapters.postgres import open_store
+        from tracechain.domain.scan import ScanRules
+
+        url = self.settings.store_url.get_secret_value()
+        store = await open_store(url, ScanRules(), transaction=self.recorder.transaction)
+        return await bootstrap.build(self.settings, store)
+
+    async def shards_of(self, keys: Iterable[int], shards: int) -> dict[int, int]:
+        """On which of so many shards each batch key lies."""
+        from tracechain.adapters.postgres.recording import shards_of
+
+        return await shards_of(self.settings.store_url.get_secret_value(), keys, shards)
+
+
+@asynccontextmanager
+async def place(settings: Settings) -> AsyncIterator[Place]:
+    """A place in the database that the settings name. Raises StoreRefused STORE_EMBEDDED, and
+    Unavailable, also where the user may make no schema there."""
+    from tracechain.adapters.postgres.recording import Recorder, trial_schema
+    from tracechain.bootstrap import server_of
+
+    async with trial_schema(server_of(settings)) as url:
+        with tempfile.TemporaryDirectory(prefix="tracechain-trial-") as folder:
+            apart = settings.model_copy(
+                update={
+                    "listen": "127.0.0.1:0",
+                    "data_dir": Path(folder),
+                    "store_url": SecretStr(url),
+                    "redis_url": "",
+                    "kek": SecretStr(""),
+                    "kek_file": None,
+                    # Nobody else makes keys there, and asking for them would be noted too.
+                    "key_poll_ms": 3_600_000,
+                }
+            )
+            yield Place(apart, Recorder())
 
 
 @dataclass(frozen=True, slots=True)
