@@ -41,6 +41,24 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return ticks / _TICK
 
 
+def own_cpu_seconds(pid: int) -> float:
+    """CPU time of one process alone; 0 where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def written_bytes(pid: int) -> int:
+    """What one process has handed to the disk; 0 where it has ended or is not ours to ask."""
+    try:
+        text = Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return 0
+    return int(dict(line.split(": ") for line in text.splitlines())["write_bytes"])
+
+
 def machine_idle_seconds() -> float:
     """Idle time of all cores together since the start of the machine."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()

@@ -27,6 +27,7 @@ from tracechain.adapters.keys import (
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
+from tracechain.adapters.postgres.citus import distribute
 from tracechain.adapters.press import Press
 from tracechain.adapters.proofs import GroupedProofs
 from tracechain.adapters.redis_cache import RedisCache
@@ -34,7 +35,7 @@ from tracechain.adapters.redis_url import connect
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.store_process import open_in_process
-from tracechain.app.archive import Archive
+from tracechain.app.archive import Archive, StoreRefused
 from tracechain.app.assessing import Assessing
 from tracechain.app.capturing import Capturing
 from tracechain.app.changing import Changes
@@ -130,6 +131,19 @@ def open_archive(settings: Settings) -> Archive:
     """The store that the settings name, as a whole; it is opened with each of its calls."""
     url = settings.store_url.get_secret_value()
     return PostgresArchive(url) if url else SqliteArchive(settings.store_path)
+
+
+async def distribute_store(settings: Settings, shards: int) -> tuple[list[str], list[str]]:
+    """See tracechain.adapters.postgres.citus. Raises StoreRefused STORE_EMBEDDED as well."""
+    return await distribute(server_of(settings), shards)
+
+
+def server_of(settings: Settings) -> str:
+    """The URL of PostgreSQL. Raises StoreRefused STORE_EMBEDDED where there is none."""
+    url = settings.store_url.get_secret_value()
+    if not url:
+        raise StoreRefused("STORE_EMBEDDED", "the embedded store lies on one machine, in one file")
+    return url
 
 
 async def build(settings: Settings, store: Store | None = None) -> App:

@@ -14,7 +14,7 @@ from benchmarks.backends import BACKENDS
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["verify", "growth", "overload"])
+@pytest.mark.parametrize("name", ["verify", "growth", "overload", "scale"])
 def test_a_measure_runs(name: str) -> None:
     kept = (ROOT / "benchmarks" / "results.json").read_bytes()
     ran = subprocess.run(

@@ -39,11 +39,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
-@pytest.fixture
 def goods(shop: Shop, run: Command) -> str:
     """Parties, a key and a product, made by the commands that make them; its GTIN."""
     gtin = gtin_of(501)

@@ -26,6 +26,8 @@ from tracechain.app.archive import PAGE, Archive, Kind, Row, Snapshot, StoreRefu
 from tracechain.domain.errors import Unavailable
 
 FORMAT = "tracechain-store/v1"
+# No row is longer: the largest holds one event, or one document's list of events.
+_LONGEST_LINE = 1 << 26
 _TYPES: dict[Kind, type] = {Kind.INTEGER: int, Kind.TEXT: str, Kind.BYTES: str}
 # Hears of each page: the table, how many rows of it are through, and how many there are.
 Told = Callable[[str, int, int], None]
@@ -148,6 +150,9 @@ def _row(table: Table, line: bytes) -> Row:
             continue
         if type(value) is not _TYPES[column.kind]:
             raise _altered(f"{table.name}.{column.name} is no {column.kind}")
+        if column.kind is Kind.TEXT and "\x00" in str(value):
+            # PostgreSQL cannot hold it, so no store may, or it could not be moved any more.
+            raise StoreRefused("VALUE_REFUSED", f"{table.name}.{column.name} holds U+0000")
         if column.kind is Kind.BYTES:
             try:
                 values[place] = base64.b64decode(str(value), validate=True)
@@ -217,7 +222,9 @@ class _Reader:
             ) from error
 
     def line(self) -> bytes:
-        line = self._read(self._packed.readline)
+        line = self._read(lambda: self._packed.readline(_LONGEST_LINE))
+        if len(line) == _LONGEST_LINE:
+            raise _altered("a line has no end")
         if not line.endswith(b"\n"):
             raise StoreRefused("ARCHIVE_CUT_OFF", "the file ends before its end: it was cut off")
         return line
@@ -249,7 +256,7 @@ class _Reader:
 def _json(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _altered("a line is no JSON") from None
 
 

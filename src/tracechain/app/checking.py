@@ -8,7 +8,7 @@ and all are counted. A rule that were wrong here would send an operator after go
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,11 +149,11 @@ class _Check:
         async for page in self._pages(self._tables["unit_scan"]):
             for unit in page:
                 key = (unit["batch_key"], unit["unit"])
-                for lost in await scans.before(key):
+                async for lost in scans.before(key):
                     self._findings.add("HISTORY_MISSING", _at("scan", lost))
                 if await scans.of(key) > unit["count"]:
                     self._findings.add("SCANS_UNCOUNTED", _at("unit_scan", key))
-        for lost in await scans.before(None):
+        async for lost in scans.before(None):
             self._findings.add("HISTORY_MISSING", _at("scan", lost))
 
     async def _pages(self, table: Table) -> AsyncIterator[list[dict[str, Any]]]:
@@ -268,14 +268,14 @@ class _Groups:
 class _Counts(_Groups):
     """How many rows each key has, without keeping them: one unit may have millions of scans."""
 
-    async def before(self, key: Key | None) -> Iterable[Key]:
-        """The keys before this one, or all that are left, each once; at most a few are kept."""
-        passed: dict[Key, None] = {}
+    async def before(self, key: Key | None) -> AsyncIterator[Key]:
+        """The keys before this one, or all that are left, each once."""
+        last: Key | None = None
         while (row := await self._peek()) is not None and (key is None or self.key(row) < key):
-            if len(passed) <= NAMED:
-                passed[self.key(row)] = None
             self._begun = False
-        return passed
+            if (passed := self.key(row)) != last:
+                last = passed
+                yield passed
 
     async def of(self, key: Key) -> int:
         """How many there are of this key."""

@@ -41,6 +41,16 @@ _CURES = {
     "ARCHIVE_TOO_OLD": "Import it with the release that wrote it, then `tracechain store migrate`.",
     "ARCHIVE_CUT_OFF": "Export it again; nothing of it was kept.",
     "ARCHIVE_ALTERED": "Export it again; nothing of it was kept.",
+    "ARCHIVE_UNKNOWN": "Name a file that `tracechain store export` wrote.",
+    "IMPORT_DIFFERS": "Nothing of it was kept; see `tracechain store check` on the store that it "
+    "came from, and report this.",
+    "VALUE_REFUSED": "Nothing of it was kept; import it into the backend that it came from.",
+    "STORE_EMBEDDED": "Set TRACECHAIN_STORE_URL to a PostgreSQL database; `tracechain store "
+    "export` and `import` move this store there.",
+    "CITUS_MISSING": "On the coordinator: load citus by shared_preload_libraries, then "
+    "`CREATE EXTENSION citus` in this database.",
+    "DISTRIBUTED_OTHERWISE": "Bring the table back with `SELECT undistribute_table('…')`, then "
+    "distribute again.",
     "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
 }
 _CURES_BY_CODE = {

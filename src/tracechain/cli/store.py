@@ -20,6 +20,7 @@ from rich.progress import TaskID
 from tracechain.cli.connection import AsJson
 from tracechain.cli.failure import Stop
 from tracechain.cli.output import console, done, note, print_json, progress, table
+from tracechain.cli.statements import statements
 
 if TYPE_CHECKING:
     from tracechain.app.archive import Archive
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Work on the whole store: move, check, migrate, distribute.", no_args_is_help=True
 )
+app.command()(statements)
 _STANDARD = Path("-")
 
 
@@ -122,6 +124,33 @@ def import_(
     _show(sums, file, as_json)
     if not as_json:
         done("all tables as read back are what the file holds")
+
+
+@app.command()
+def distribute(
+    shards: Annotated[
+        int,
+        typer.Option(
+            min=0, max=64000, help="Parts of each table; 0: as many as there are, or 32 at first."
+        ),
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Spread the tables of the configured store over the machines of a Citus cluster, by batch_key.
+
+    Once at set-up, and again where a newer release has added a table; what is distributed already
+    stays as it is. A table that holds rows is locked while they move: stop the service for that.
+    """
+    from tracechain import bootstrap
+    from tracechain.settings import Settings
+
+    now, before = asyncio.run(bootstrap.distribute_store(Settings(), shards))
+    if as_json:
+        print_json({"distributed": now, "were_distributed": before})
+        return
+    if before:
+        note(f"  distributed already: {', '.join(before)}")
+    done(f"distributed now: {', '.join(now)}" if now else "nothing was left to distribute")
 
 
 def _archive() -> Archive:

@@ -132,11 +132,25 @@ async def prepare_months(session: Session, now: int) -> None:
         for table, template in (("scan", _MONTH_OF_SCANS), ("event", _MONTH_OF_EVENTS)):
             name = f"y{month // 12:04d}m{month % 12 + 1:02d}"
             try:
-                found = await session.row(HAS_TABLE, f"{table}_{name}")
-                if found is None or not found[0]:
+                if not await _is_there(session, f"{table}_{name}"):
                     await session.transact(_making(template, name, month))
             except TracechainError as error:
-                _LOG.warning("month_not_made", table=table, month=name, cause=str(error.__cause__))
+                if not await _was_made_meanwhile(session, f"{table}_{name}"):
+                    cause = str(error.__cause__)
+                    _LOG.warning("month_not_made", table=table, month=name, cause=cause)
+
+
+async def _is_there(session: Session, table: str) -> bool:
+    found = await session.row(HAS_TABLE, table)
+    return found is not None and bool(found[0])
+
+
+async def _was_made_meanwhile(session: Session, table: str) -> bool:
+    """True where another node was faster: then nothing is amiss."""
+    try:
+        return await _is_there(session, table)
+    except TracechainError:
+        return False
 
 
 def _making(template: Statement, name: str, month: int) -> Work[None]:

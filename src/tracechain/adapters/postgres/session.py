@@ -106,8 +106,9 @@ class Session:
     """The pool. Every call raises Unavailable (nothing is known to be written; the caller may
     repeat it), DataCorrupted, or ValueError for a value that no store can hold."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, transaction: Callable[[Any], Transaction] = Transaction) -> None:
         self._pool = pool
+        self._transaction = transaction
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -116,7 +117,7 @@ class Session:
 
         async def work() -> list[Sequence[Any]]:
             async with self._pool.acquire(timeout=_PATIENCE) as connection:
-                return await Transaction(connection).fetch(statement, *parameters)
+                return await self._transaction(connection).fetch(statement, *parameters)
 
         return await self._apart(work)
 
@@ -127,7 +128,7 @@ class Session:
 
         async def work() -> list[Sequence[Any]]:
             async with self._pool.acquire(timeout=_PATIENCE) as connection:
-                return await Transaction(connection).fetch_many(statement, calls)
+                return await self._transaction(connection).fetch_many(statement, calls)
 
         return await self._apart(work)
 
@@ -145,7 +146,7 @@ class Session:
                 self._pool.acquire(timeout=_PATIENCE) as connection,
                 connection.transaction(),
             ):
-                return await work(Transaction(connection))
+                return await work(self._transaction(connection))
 
         async def attempts() -> T:
             for number in range(_ATTEMPTS - 1):
@@ -212,8 +213,11 @@ def _failure(code: str) -> TracechainError:
     return Unavailable("STORE_UNAVAILABLE", "the store cannot serve now")
 
 
-async def connect(url: str, *, connections: int) -> Session:
-    """A session on the database at `url` with at most so many connections.
+async def connect(
+    url: str, *, connections: int, transaction: Callable[[Any], Transaction] = Transaction
+) -> Session:
+    """A session on the database at `url` with at most so many connections; `transaction` makes
+    what statements go through, from a connection.
 
     Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY. What it says never holds the password.
     """
@@ -238,7 +242,7 @@ async def connect(url: str, *, connections: int) -> Session:
             raise
 
     try:
-        return Session(await _told(open_pool))
+        return Session(await _told(open_pool), transaction)
     except ValueError as error:
         raise Unavailable("STORE_UNAVAILABLE", "store_url is no address of PostgreSQL") from error
 

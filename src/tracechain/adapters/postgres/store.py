@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from tracechain.adapters.postgres.batches import BatchPart
 from tracechain.adapters.postgres.directory import DirectoryPart
 from tracechain.adapters.postgres.events import EventPart
 from tracechain.adapters.postgres.scans import ScanPart
 from tracechain.adapters.postgres.schema import migrate, prepare_months
-from tracechain.adapters.postgres.session import Session, connect
+from tracechain.adapters.postgres.session import Session, Transaction, connect
 from tracechain.adapters.postgres.statements import statement
 from tracechain.domain.scan import ScanRules
 
@@ -51,13 +53,19 @@ async def _keep_months(session: Session) -> None:
         await prepare_months(session, time.time_ns() // 1000)
 
 
-async def open_store(url: str, rules: ScanRules, *, connections: int = 8) -> PostgresStore:
-    """Opens the store at `url` and brings its schema up to date.
+async def open_store(
+    url: str,
+    rules: ScanRules,
+    *,
+    connections: int = 8,
+    transaction: Callable[[Any], Transaction] = Transaction,
+) -> PostgresStore:
+    """Opens the store at `url` and brings its schema up to date; for `transaction` see `connect`.
 
     Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW; and
     DataCorrupted STORE_CORRUPTED.
     """
-    session = await connect(url, connections=connections)
+    session = await connect(url, connections=connections, transaction=transaction)
     try:
         await migrate(session)
         await prepare_months(session, time.time_ns() // 1000)
