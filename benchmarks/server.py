@@ -15,7 +15,7 @@ import grpc
 import uvloop
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tracechain import bootstrap
+from tracechain import bootstrap, garbage
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
 from tracechain.domain.verdict import VerdictReason
@@ -59,6 +59,7 @@ async def main() -> None:
     app = await bootstrap.build(Settings(**chosen))
     keys = await _prepare(app) if int(sys.argv[2]) else {}
     server = await bootstrap.serve(app, before_start=_add_nothing(app), shared_port=True)
+    garbage.settle()
     print(json.dumps({"port": server.port, "keys": keys}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await server.stop(1.0)

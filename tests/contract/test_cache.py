@@ -72,11 +72,12 @@ class Nodes:
 
     clock: HandClock
     url: str
+    timeout: float = TIMEOUT
     opened: list[Cache] = field(default_factory=list)
 
     def redis(self, **fields: Any) -> RedisCache:
         """The cache of another node on the same Redis."""
-        known = {"lifetime": LIFETIME, "in_flight": 64, "timeout": TIMEOUT}
+        known = {"lifetime": LIFETIME, "in_flight": 64, "timeout": self.timeout}
         codec, mac_key = fields.pop("codec", FactCodec()), fields.pop("mac_key", MAC_KEY)
         made = RedisCache(connect(self.url), codec, mac_key, self.clock, **{**known, **fields})
         self.opened.append(made)
@@ -104,7 +105,8 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 
 @pytest_asyncio.fixture
 async def nodes(clock: HandClock, redis_url: str) -> AsyncIterator[Nodes]:
-    made = Nodes(clock, redis_url)
+    # Patient: this Redis is there, and a busy machine takes its time.
+    made = Nodes(clock, redis_url, 5.0)
     yield made
     for cache in made.opened:
         await cache.close()

@@ -40,21 +40,27 @@ async def cut(server: RedisServer, how: str) -> AsyncIterator[None]:
     """Nobody hears what is published: subscribers are thrown out all the time, or Redis is gone."""
     if how == "gone":
         server.kill()
-        yield
-        server.start()
+        try:
+            yield
+        finally:
+            server.start()
         return
 
+    over = asyncio.Event()
+
     async def throw_out() -> None:
+        # Told to end, not cancelled: in the midst of a reconnect the client may swallow that.
         async with redis.asyncio.Redis.from_url(server.url) as client:
-            while True:
+            while not over.is_set():
                 with suppress(redis.RedisError):
                     await client.client_kill_filter(_type="pubsub")
                 await asyncio.sleep(0)
 
     thrower = asyncio.create_task(throw_out())
-    yield
-    thrower.cancel()
-    with suppress(asyncio.CancelledError):
+    try:
+        yield
+    finally:
+        over.set()
         await thrower
 
 

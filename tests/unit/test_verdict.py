@@ -61,10 +61,9 @@ def facts(**changes: Any) -> Facts:
     batch = {k: changes.pop(k) for k in ("recalls", "batch") if k in changes}
     unit = {k: changes.pop(k) for k in ("state", "commissioned", "claim_time") if k in changes}
     history = {k: changes.pop(k) for k in ("before", "suspicion") if k in changes}
-    return replace(
-        ON_SALE,
+    return ON_SALE._replace(
         batch=replace(FACTS, **batch),
-        unit=replace(ON_SALE.unit, **unit),
+        unit=ON_SALE.unit._replace(**unit),
         history=ON_SALE.history._replace(**history),
         **changes,
     )
@@ -319,7 +318,7 @@ any_facts = st.builds(
 @given(any_facts)
 def test_any_facts_have_one_verdict_and_it_keeps_its_word(given_facts: Facts) -> None:
     verdict = decide(given_facts)
-    assert verdict == decide(replace(given_facts))
+    assert verdict == decide(given_facts._replace())
     reasons = verdict.reasons
     assert len(reasons) == len(set(reasons)) >= 1
     assert (verdict.outcome is Outcome.COUNTERFEIT) is (R.DESTROYED in reasons)
@@ -336,8 +335,8 @@ def test_any_facts_have_one_verdict_and_it_keeps_its_word(given_facts: Facts) ->
 
 @given(any_facts)
 def test_statistics_alone_never_make_a_counterfeit(given_facts: Facts) -> None:
-    unit = replace(given_facts.unit, state=UnitState.ACTIVE)
-    assert decide(replace(given_facts, unit=unit)).outcome is not Outcome.COUNTERFEIT
+    unit = given_facts.unit._replace(state=UnitState.ACTIVE)
+    assert decide(given_facts._replace(unit=unit)).outcome is not Outcome.COUNTERFEIT
 
 
 # --- words

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import cast
 
+from tracechain import garbage
+
 _HEAD = struct.Struct("<IQ")
 
 
@@ -159,6 +161,7 @@ class _Frames(asyncio.Protocol):
 def requests() -> Iterator[tuple[bytes, Callable[[bytes], None]]]:
     """In the child, for work one after the other: each request and how to answer it."""
     _leave_signals()
+    garbage.settle()
     with socket.socket(fileno=0) as pair, pair.makefile("rwb") as stream:
         while len(head := stream.read(_HEAD.size)) == _HEAD.size:
             size, number = _HEAD.unpack(head)
@@ -197,6 +200,7 @@ async def serve(
     if greeting is None:
         return
     handle = await open_with(greeting[1])
+    garbage.settle()
 
     async def one(number: int, request: bytes) -> None:
         data = await handle(request)

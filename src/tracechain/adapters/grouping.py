@@ -19,18 +19,6 @@ O = TypeVar("O")  # noqa: E741
 _CROWD = 1000.0
 
 
-class _Place(asyncio.Future[O]):
-    """An answer to come, which tells when its caller leaves."""
-
-    on_leaving: Callable[[], None]
-
-    def cancel(self, msg: object = None) -> bool:
-        left = super().cancel(msg)
-        if left:
-            self.on_leaving()
-        return left
-
-
 class Grouper(Generic[I, O]):
     """Gathers items and hands them to `work` in groups; each caller gets the answer to its own.
 
@@ -56,29 +44,31 @@ class Grouper(Generic[I, O]):
         self._worker: asyncio.Task[None] | None = None
         self._arrived = 0
         self._since = float("-inf")
-        # Whether somebody left since the queue was last searched for empty places.
-        self._left = False
+        # Whether a group was taken since a full queue was last searched for empty places.
+        self._moved = True
 
     def submit(self, item: I) -> asyncio.Future[O]:
         """A future for the answer to `item`, which is taken at once: awaiting it can come later,
         or never. Raises ResourceExhausted; the future raises what `work` raised for the item."""
-        if self._left and len(self._pending) >= self._capacity:
-            self._pending = [entry for entry in self._pending if not entry[1].done()]
-            self._left = False
         if len(self._pending) >= self._capacity:
-            raise ResourceExhausted(
-                "QUEUE_FULL", f"{self._capacity} requests are waiting already", retry_after=0.5
-            )
-        future: _Place[O] = _Place()
-        future.on_leaving = self._leave
+            self._drop_left()
+        future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._pending.append((item, future))
         self._arrived += 1
         if self._worker is None:
             self._worker = asyncio.create_task(self._drain())
         return future
 
-    def _leave(self) -> None:
-        self._left = True
+    def _drop_left(self) -> None:
+        """Gives the places of callers who left to others; once a group, for it reads them all.
+        Raises ResourceExhausted where there are none."""
+        if self._moved:
+            self._moved = False
+            self._pending = [entry for entry in self._pending if not entry[1].done()]
+        if len(self._pending) >= self._capacity:
+            raise ResourceExhausted(
+                "QUEUE_FULL", f"{self._capacity} requests are waiting already", retry_after=0.5
+            )
 
     async def _drain(self) -> None:
         try:
@@ -90,6 +80,7 @@ class Grouper(Generic[I, O]):
                 crowded = True
                 group = self._pending[: self._width]
                 del self._pending[: self._width]
+                self._moved = True
                 await self._run([entry for entry in group if not entry[1].done()])
         finally:
             self._worker = None

@@ -8,6 +8,7 @@ written anyway, and this way a unit that was sold a moment ago is sold on every 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -88,17 +89,39 @@ class UnitFactSource:
 
 
 class CachedFacts:
-    """A FactSource that remembers. It never answers with what an invalidation has overtaken."""
+    """A FactSource that remembers. It never answers with what an invalidation has overtaken.
+
+    Those who miss together load once: when the facts of a batch in demand grow old, a hundred
+    scans ask in the same moment. A load is shared only under one token, so never across an
+    invalidation; it belongs to nobody, so a caller who leaves does not end it.
+    """
 
     def __init__(self, source: FactSource, cache: Cache) -> None:
         self._source = source
         self._cache = cache
+        self._loads: dict[tuple[int, object], asyncio.Task[BatchFacts | None]] = {}
 
     async def batch(self, batch_number: int) -> BatchFacts | None:
-        hit = await self._cache.lookup(batch_number, _BATCH)
-        if hit.value is not None:
-            return cast("BatchFacts", hit.value)
+        value, token = await self._cache.lookup(batch_number, _BATCH)
+        if value is not None:
+            return cast("BatchFacts", value)
+        if token is None:
+            return await self._source.batch(batch_number)
+        place = (batch_number, token)
+        load = self._loads.get(place)
+        if load is None:
+            load = self._loads[place] = asyncio.create_task(self._load(batch_number, token))
+            load.add_done_callback(lambda done: self._end(place, done))
+        return await asyncio.shield(load)
+
+    async def _load(self, batch_number: int, token: object) -> BatchFacts | None:
         facts = await self._source.batch(batch_number)
         if facts is not None:
-            await self._cache.put(batch_number, _BATCH, facts, hit.token)
+            await self._cache.put(batch_number, _BATCH, facts, token)
         return facts
+
+    def _end(self, place: tuple[int, object], load: asyncio.Task[BatchFacts | None]) -> None:
+        del self._loads[place]
+        if not load.cancelled():
+            # Where all callers have left, its failure is nobody's.
+            load.exception()

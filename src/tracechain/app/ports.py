@@ -224,9 +224,9 @@ class KeyVault(Protocol):
         """The plain bytes. Raises DataCorrupted where key, context or bytes are not the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheHit:
-    """What a look-up found. `value` is None for a miss; `token` is what a later put needs."""
+class CacheHit(NamedTuple):
+    """What a look-up found. `value` is None for a miss; `token` is what a later put needs, None
+    where nothing can be put."""
 
     value: object | None
     token: object

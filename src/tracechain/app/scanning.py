@@ -9,9 +9,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tracechain.app.facts import FactSource, UnitFactSource
 from tracechain.app.ports import Clock, Digester, Directory, ScanAnswer
@@ -35,8 +34,7 @@ _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 _DAY = 86_400_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ScanRequest:
+class ScanRequest(NamedTuple):
     """One scan as it came in. Device and region may be empty; so may the request id."""
 
     code: str

@@ -20,7 +20,7 @@ from multiprocessing.context import SpawnProcess
 import structlog
 import uvloop
 
-from tracechain import bootstrap
+from tracechain import bootstrap, garbage
 from tracechain.cli.failure import Stop, explain, report
 from tracechain.settings import Settings
 from tracechain.telemetry import configure_logs
@@ -57,6 +57,7 @@ async def serve_until_stopped(
     app = await bootstrap.build(settings)
     try:
         server = await bootstrap.serve(app, shared_port=leash is not None)
+        garbage.settle()
         _LOG.info("serving", listen=settings.listen, port=server.port, pid=os.getpid())
         ready(server.port)
         await stopped.wait()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from tracechain.domain.code import ScannedCode
 from tracechain.domain.custody import UnitState
@@ -84,8 +85,8 @@ class BatchFacts:
     recalls: tuple[Recall, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnitFacts:
+# These three are made anew for every scan: as tuples they cost a third.
+class UnitFacts(NamedTuple):
     """What is known of one unit: the state that its story leads to, and its claim."""
 
     state: UnitState
@@ -93,12 +94,11 @@ class UnitFacts:
     claim_time: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """All that a verdict on an authentic token rests on. `day` is the ISO day of the scan."""
 
     code: ScannedCode
-    index: int
+    index: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
     key_revoked: bool
     batch: BatchFacts
     unit: UnitFacts
@@ -107,8 +107,7 @@ class Facts:
     day: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer. `reasons` are in the order of their weight; the first makes the message."""
 
     outcome: Outcome
