@@ -229,7 +229,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     )
     reading = Reading(store, resolver, visibility)
     tracing = Tracing(store, store, store, resolver, stories, visibility)
-    assessing = Assessing(store, store, tracing, stories, visibility)
+    assessing = Assessing(store, store, resolver, tracing, stories, visibility)
 
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring),

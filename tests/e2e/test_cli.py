@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.support.command import Command, serving
 from tests.support.service import gln_of, gtin_of, uscc_of
+from tracechain.v1 import verification_pb2 as pb
+from tracechain.v1 import verification_pb2_grpc
 from tracechain_client import KeySet, OfflineStatus, verify_offline
 
 RESOLVER = "id.tracechain.example"
@@ -275,6 +279,30 @@ def test_without_a_key_or_a_service_the_cure_is_said(shop: Shop, run: Command) -
     assert (ran.status, ran.error["reason"]) == (1, "INVALID_CREDENTIAL")
     ran = run("trace", "x", "--json", server="example.org:50051", api_key="tck_secret")
     assert ran.error["reason"] == "PLAINTEXT_REFUSED"
+
+
+def test_a_scan_that_is_sent_again_is_the_same_scan(run: Command) -> None:
+    seen: list[str] = []
+
+    class Cut(verification_pb2_grpc.VerificationServiceServicer):
+        def BatchVerifyCodes(
+            self, request: pb.BatchVerifyCodesRequest, context: grpc.ServicerContext
+        ) -> pb.BatchVerifyCodesResponse:
+            seen.append(request.requests[0].request_id)
+            if len(seen) == 1:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "cut off")
+            return pb.BatchVerifyCodesResponse(verdicts=[pb.Verdict()])
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    verification_pb2_grpc.add_VerificationServiceServicer_to_server(Cut(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        assert run("verify", "x", "--json", server=f"127.0.0.1:{port}").status == 0
+    finally:
+        server.stop(None).wait()
+    assert len(seen) == 2
+    assert seen[0] == seen[1] != ""
 
 
 def test_the_configuration_is_printed_and_hides_secrets(run: Command, tmp_path: Path) -> None:

@@ -652,6 +652,8 @@ async def test_what_strangers_say_of_a_batch_hides_nobody_from_a_recall(world: W
         world.shop.gln, world.issuer.gln, world.distributor.gln
     }  # fmt: skip
     assert found.ended_units == 0
+    # An inspector of the shop's province sees the same, though the issuer is in another one.
+    assert await assessed(world.jilin, lot.name) == found
 
 
 async def test_units_ended_in_a_container_are_counted_and_those_declared_wrong_are_not(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracechain.app.ports import BatchStore, EventStore, PlaceSummary
+from tracechain.app.resolving import Resolver
 from tracechain.app.stories import MAX_TOUCHES, Stories, stretches
 from tracechain.app.tracing import Lineage, Tracing
 from tracechain.app.visibility import Visibility
@@ -54,12 +55,14 @@ class Assessing:
         self,
         batches: BatchStore,
         events: EventStore,
+        resolver: Resolver,
         tracing: Tracing,
         stories: Stories,
         visibility: Visibility,
     ) -> None:
         self._batches = batches
         self._events = events
+        self._resolver = resolver
         self._tracing = tracing
         self._stories = stories
         self._visibility = visibility
@@ -84,9 +87,7 @@ class Assessing:
         if is_registered(thing.batch_key):
             batch = await self._batches.get_batch(thing.batch_key)
         downstream, cut, circle = await self._tracing.lineage([thing], upstream=False)
-        issuer = ""
-        if batch is not None:
-            issuer = (await self._visibility.product(principal, batch.gtin)).issuer_gln
+        issuer = await self._resolver.issuer_of_key(thing.batch_key)
         now, places_in_transit, conflicts, stretches_cut = await self._where(thing, batch, issuer)
         # Where not all stretches were judged, what events claim has to do.
         ended = now.ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated
 
 import typer
@@ -41,7 +42,8 @@ def verify(
     with Connection(server) as to:
         for start in range(0, len(codes), _MAX_BATCH):
             requests = [
-                pb.VerifyCodeRequest(code=code, context=context)
+                # The connection repeats what was cut off; a repeated scan counts once.
+                pb.VerifyCodeRequest(code=code, context=context, request_id=uuid.uuid4().hex)
                 for code in codes[start : start + _MAX_BATCH]
             ]
             answer = to.verification.BatchVerifyCodes(pb.BatchVerifyCodesRequest(requests=requests))
