@@ -102,7 +102,9 @@ def needs(found: _Measured, load: Load = LOAD, machine: Machine = MACHINE) -> li
     nodes = max(by_cpu, by_disk, by_memory)
     shards = 1 << math.ceil(math.log2(max(nodes * 4, total / (machine.shard_gb * _GB))))
     tables = _WHOLE + load.scan_months + load.event_years * 12
-    processes = math.ceil(service / 2)
+    # One event loop, so one core at most; what it starts runs on others.
+    loops = _cores(load, events, *(_of(cpu, scan, name, "service") for name in _CALLS))
+    processes = math.ceil(loops / machine.busy)
     wire = load.scans_a_second * (found["message_bytes_per_scan"] + machine.call_overhead)
     one = machine.cores * machine.busy / (_of(cpu, scan, "scan", "postgresql") / 1e6)
     return [
@@ -112,7 +114,7 @@ def needs(found: _Measured, load: Load = LOAD, machine: Machine = MACHINE) -> li
              f"{_short(load.scans_a_second)} scans of {own:,.0f} µs, events of {event:,.0f} µs, "
              f"traces of {trace:,.0f} µs; {machine.busy:.0%} busy"),
         Need("service, processes", f"{processes:,}",
-             "each with the two that it starts keeps about two cores busy"),
+             f"each has one core at most for its own part ({scan['service']:,.0f} µs a scan)"),
         Need("service, machines", f"{math.ceil(service / machine.cores):,}",
              f"of {machine.cores} cores"),
         Need("service, memory", f"{processes * found['resident_mib'] / 1024:,.0f} GiB",

@@ -454,7 +454,7 @@ class Enough(Exception):
     """Leaves a loading, so that nothing of it is kept."""
 
 
-@pytest.mark.parametrize("name", ["recall", "issuer_key", "claim_try", "scan", "touch"])
+@pytest.mark.parametrize("name", ["recall", "event", "claim_try", "scan", "touch"])
 async def test_both_backends_hold_and_order_all_values_alike(
     name: str, tmp_path: Path, empty_database: Place
 ) -> None:
@@ -479,7 +479,7 @@ async def test_both_backends_hold_and_order_all_values_alike(
             return [tuple(row) for row in found]
 
     @given(some_rows(table))
-    @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def hold(rows: list[Row]) -> None:
         async def both() -> None:
             one, other = [await kept(place, rows) for place in places]

@@ -390,7 +390,8 @@ async def test_look_ups_go_by_their_keys_before_there_are_statistics(empty: str)
             "SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan"
         )
         for name, parameters in (
-            ("COVERING", ([1], [1, 1], [5, 6])),
+            ("LEVELS_OF", ([1], [1, 1], [0, 1])),
+            ("COVERING", ([1], [1, 1], [5, 6], [5, 6], [0, 1], [1, 16])),
             ("GET_SUMMARIES", ([1], [1, 1], [5, 6])),
             ("OVERLAPPING", ([1], [1], [5], [6], [0], 1 << 60, 10)),
             ("GET_EVENTS", ([1], [1], [b"a"], [b""])),

@@ -24,18 +24,23 @@ _TOUCH_ROW = ("level", *TOUCH_COLUMNS)
 _LATEST = (1 << 63) - 1
 
 _SIZES = ", ".join(f"({level}, {width})" for level, width in enumerate(LEVELS))
-# The touches of `q` that overlap units q.first to q.last, from each size class: a run of a class
+# The touches of `q` that overlap units q.first to q.last, of one size class: a run of a class
 # that covers unit n begins less than its width before n. Grouped by their own key, so that the
 # planner looks them up run by run: left free, and with no statistics yet, it reads whole batches.
 # $1 are the keys that `q` names, so that a cluster knows where to look.
-OVERLAPPING_TOUCHES = f"""
-CROSS JOIN (VALUES {_SIZES}) AS size (level, width) CROSS JOIN LATERAL (
-    SELECT {", ".join(TOUCH_COLUMNS)} FROM touch
-    WHERE batch_key = q.batch_key AND batch_key = ANY($1::bigint[]) AND level = size.level
-    AND first BETWEEN q.first - size.width + 1 AND q.last AND beyond > q.first
-    GROUP BY batch_key, level, first, event_time, event_id, declaration, role, beyond, parent_key
-) AS t
-"""
+def overlapping(size: str) -> str:
+    """The touches of the size class `size` (with a level and a width) that overlap `q`."""
+    return f"""
+    CROSS JOIN LATERAL (
+        SELECT {", ".join(TOUCH_COLUMNS)} FROM touch
+        WHERE batch_key = q.batch_key AND batch_key = ANY($1::bigint[]) AND level = {size}.level
+        AND first BETWEEN q.first - {size}.width + 1 AND q.last AND beyond > q.first
+        GROUP BY
+        batch_key, level, first, event_time, event_id, declaration, role, beyond, parent_key
+    ) AS t
+    """
+
+
 
 # In the order of their keys: two that wrote the same ones the other way round would wait for
 # each other.
@@ -70,7 +75,8 @@ OVERLAPPING = statement(
         SELECT q.place, t.*, row_number() OVER (
             PARTITION BY t.batch_key, q.place ORDER BY size.level DESC, t.event_time, t.event_id
         ) AS position
-        FROM {rows("q", ("batch_key", "first", "last", "place"), 2)} {OVERLAPPING_TOUCHES}
+        FROM {rows("q", ("batch_key", "first", "last", "place"), 2)}
+        CROSS JOIN (VALUES {_SIZES}) AS size (level, width) {overlapping("size")}
         WHERE t.event_time <= $6
     ) AS found WHERE position <= $7
     """,

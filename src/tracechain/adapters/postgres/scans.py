@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from tracechain.adapters.postgres.events import OVERLAPPING_TOUCHES
+from tracechain.adapters.postgres.events import overlapping
 from tracechain.adapters.postgres.session import Session, Transaction
 from tracechain.adapters.postgres.statements import by_keys, columns, rows, statement
 from tracechain.adapters.scan_rows import (
@@ -24,7 +24,7 @@ from tracechain.adapters.scan_rows import (
     scan_row,
     summary_row,
 )
-from tracechain.adapters.touch_rows import TOUCH_COLUMNS, read_touch
+from tracechain.adapters.touch_rows import LEVELS, TOUCH_COLUMNS, read_touch
 from tracechain.app.ports import ScanAnswer
 from tracechain.domain.claim import Claim, ClaimAttempt, Tries, judge
 from tracechain.domain.scan import (
@@ -42,7 +42,7 @@ _UNITS = rows("q", ("batch_key", "unit"), 2)
 
 
 def _of_each_unit(table: str, found: tuple[str, ...]) -> str:
-    # Grouped by its own key, so that each is looked up by it; see OVERLAPPING_TOUCHES.
+    # Grouped by its own key, so that each is looked up by it; see `overlapping`.
     return f"""
     SELECT u.* FROM {_UNITS} CROSS JOIN LATERAL (
         SELECT {", ".join(found)} FROM {table}
@@ -54,12 +54,23 @@ def _of_each_unit(table: str, found: tuple[str, ...]) -> str:
 
 GET_SUMMARIES = statement("GET_SUMMARIES", _of_each_unit("unit_scan", SUMMARY_COLUMNS))
 GET_CLAIMS = statement("GET_CLAIMS", _of_each_unit("claim", ("batch_key", "unit", "time")))
+# Goods have runs of one or two sizes, most that are scanned of none: asking for each key once
+# spares each unit the others.
+LEVELS_OF = statement(
+    "LEVELS_OF",
+    f"""
+    SELECT q.batch_key, q.level FROM {rows("q", ("batch_key", "level"), 2)} CROSS JOIN LATERAL (
+        SELECT level FROM touch
+        WHERE batch_key = q.batch_key AND batch_key = ANY($1::bigint[]) AND level = q.level LIMIT 1
+    ) AS t
+    """,
+)
 # Each touch once, with the units that it covers: those of one pallet share what they have.
 COVERING = statement(
     "COVERING",
     f"""
     SELECT array_agg(q.first) AS units, {", ".join(f"t.{c}" for c in TOUCH_COLUMNS)}
-    FROM (SELECT batch_key, unit AS first, unit AS last FROM {_UNITS}) AS q {OVERLAPPING_TOUCHES}
+    FROM {rows("q", ("batch_key", "first", "last", "level", "width"), 2)} {overlapping("q")}
     GROUP BY {", ".join(f"t.{c}" for c in TOUCH_COLUMNS)}
     """,
 )
@@ -118,7 +129,7 @@ class ScanPart:
             transaction: Transaction,
         ) -> tuple[dict[int, ScanHistory], dict[Unit, tuple[Touch, ...]], dict[Unit, int]]:
             asked = by_keys(units)
-            touches = _of_units(await transaction.fetch_many(COVERING, asked))
+            touches = await _covering(transaction, units)
             claims = {(r[0], r[1]): r[2] for r in await transaction.fetch_many(GET_CLAIMS, asked)}
             histories: dict[int, ScanHistory] = {}
             left, written = units, []
@@ -193,6 +204,21 @@ class ScanPart:
                 return answer
 
         return await self._session.transact(work)
+
+
+async def _covering(
+    transaction: Transaction, units: Sequence[Unit]
+) -> dict[Unit, tuple[Touch, ...]]:
+    """The touches of each unit that has any."""
+    keys = {key for key, _ in units}
+    wanted = by_keys((key, level) for key in keys for level in range(len(LEVELS)))
+    levels: dict[int, list[int]] = defaultdict(list)
+    for key, level in await transaction.fetch_many(LEVELS_OF, wanted):
+        levels[key].append(level)
+    places = by_keys(
+        (key, unit, unit, level, LEVELS[level]) for key, unit in units for level in levels[key]
+    )
+    return _of_units(await transaction.fetch_many(COVERING, places)) if places else {}
 
 
 def _of_units(lines: Sequence[Sequence[Any]]) -> dict[Unit, tuple[Touch, ...]]:
