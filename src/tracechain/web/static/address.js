@@ -33,11 +33,8 @@ export function judgeAddress(text, resolver) {
   const [ourHost, ourPort = ""] = resolver.toLowerCase().split(":");
   if (host === ourHost) {
     if (url.username || url.password) return found(ADDRESS.USERINFO);
-    // The prefix as it stands: a browser forgives backslashes, tabs and a trailing dot.
-    if (trimmed.toLowerCase().startsWith(`https://${resolver.toLowerCase()}/`)) {
-      return found(ADDRESS.OURS);
-    }
-    return found(url.protocol === "http:" || url.port !== ourPort ? ADDRESS.INSECURE : ADDRESS.OURS);
+    const safe = url.protocol === "https:" && url.port === ourPort;
+    return found(safe ? ADDRESS.OURS : ADDRESS.INSECURE);
   }
   const before = decodeURIComponentSafely(`${url.username}:${url.password}`);
   if (before.toLowerCase().includes(ourHost)) return found(ADDRESS.USERINFO);

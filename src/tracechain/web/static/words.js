@@ -1,77 +1,75 @@
 // What the scripts say, in Chinese and English. Words about a product itself come from the server.
 
-import { ADDRESS } from "./address.js";
-import { STATUS } from "./check.js";
-
+// By the statuses of check.js.
 const CHECK = {
-  [STATUS.AUTHENTIC]: [
+  AUTHENTIC: [
     "您的浏览器已用公布的密钥验证签名:该码由厂家签发。标签可能被复制,请以上面的查询结果为准。",
     "Your browser has checked the signature against the published keys: the manufacturer issued " +
       "this code. A label can be copied, so go by the answer above.",
   ],
-  [STATUS.FALSE]: [
+  FALSE: [
     "您的浏览器验证签名不正确:该码系伪造。",
     "Your browser has checked the signature and it is false: this code is forged.",
   ],
-  [STATUS.UNKNOWN_KEY]: [
+  UNKNOWN_KEY: [
     "公布的密钥中没有该码所用的密钥,浏览器无法验证签名。",
     "The key that this code names is not among the published ones, so your browser cannot check " +
       "the signature.",
   ],
-  [STATUS.KEY_REVOKED]: [
+  KEY_REVOKED: [
     "签名正确,但所用密钥已被撤销。请谨慎,并向厂家核实。",
     "The signature is right, but its key has been revoked. Be careful and ask the manufacturer.",
   ],
-  [STATUS.NOT_SIGNED]: [
+  NOT_SIGNED: [
     "这是小标签用的短码,浏览器无法自行验证,只能由本服务联网查询。",
     "This is a short code for small labels. Your browser cannot check it; only the service can.",
   ],
-  [STATUS.MALFORMED]: [
+  MALFORMED: [
     "这不是完整的防伪追溯码,无法验证。请重新扫描标签。",
     "This is not a complete product code, so there is nothing to check. Please scan the label again.",
   ],
-  [STATUS.NO_KEYS]: [
+  NO_KEYS: [
     "未能取得公布的密钥,浏览器没有验证签名。",
     "The published keys could not be fetched, so your browser has not checked the signature.",
   ],
-  [STATUS.UNSUPPORTED]: [
+  UNSUPPORTED: [
     "该浏览器不支持验证此类签名。",
     "This browser cannot check this kind of signature.",
   ],
 };
 
-// {host} is the address in the code, shown and never opened; {ours} is the one on our labels.
+// By the kinds of address.js. {host} is the address in the code, shown and never opened; {ours} is the one on our labels.
 const WARNING = {
-  [ADDRESS.NONE]: [
+  NONE: [
     "这不是防伪追溯码。请对准标签上的二维码重新扫描。",
     "This is no product code. Point the camera at the QR code on the label.",
   ],
-  [ADDRESS.FOREIGN]: [
+  FOREIGN: [
     "该码指向另一个网站:{host}。本服务的标签只用 {ours},请勿在该网站上核对真伪。",
     "This code leads to another website: {host}. Our labels use {ours} only. Do not check a " +
       "product there.",
   ],
-  [ADDRESS.USERINFO]: [
+  USERINFO: [
     "假网站!网址中用 {ours} 作掩饰,实际指向 {host}。请勿打开,并举报(12315)。",
     "Fake website! The address hides behind {ours} but leads to {host}. Do not open it; report " +
       "it (12315).",
   ],
-  [ADDRESS.INSECURE]: [
+  INSECURE: [
     "该码的网址不安全({host}):本服务的标签以 https://{ours}/ 开头。未打开。",
     "The address in this code is not safe ({host}): our labels begin with https://{ours}/. It " +
       "was not opened.",
   ],
-  [ADDRESS.SUBDOMAIN]: [
+  SUBDOMAIN: [
     "假网站!{host} 冒用 {ours} 的名称,并非本服务。请勿打开,并举报(12315)。",
     "Fake website! {host} uses the name of {ours} and is not this service. Do not open it; report " +
       "it (12315).",
   ],
-  [ADDRESS.HOMOGLYPH]: [
+  HOMOGLYPH: [
     "假网站!{host} 用形近字符冒充 {ours}。请勿打开,并举报(12315)。",
     "Fake website! {host} imitates {ours} with characters that look alike. Do not open it; report " +
       "it (12315).",
   ],
-  [ADDRESS.TYPO]: [
+  TYPO: [
     "可能是假网站!{host} 与 {ours} 只差一两个字符。请勿打开,并举报(12315)。",
     "Probably a fake website! {host} differs from {ours} by a character or two. Do not open it; " +
       "report it (12315).",
