@@ -17,7 +17,9 @@ export function codeOf(address, resolver) {
 async function show(page) {
   const { resolver, keysUrl, revocationsUrl, recallsUrl, lang } = page.dataset;
   const words = wordsIn(lang);
-  const text = codeOf(new URL(location.href), resolver);
+  const address = new URL(location.href);
+  keepPlace(document.getElementById("switch"), address);
+  const text = codeOf(address, resolver);
   if (text === null) return; // what the page says as it stands is all there is to say
   const { status, code, time } = await check(text, resolver, {
     keys: keysUrl,
@@ -51,6 +53,13 @@ async function show(page) {
   const again = page.querySelector("#offline-again");
   again.href = location.href;
   again.hidden = false;
+}
+
+// The other language at the same code: this page stands where the link led.
+function keepPlace(link, address) {
+  const other = new URL(address);
+  other.searchParams.set("lang", new URL(link.href).searchParams.get("lang"));
+  link.href = other.href;
 }
 
 /** The lots of a product that are being recalled and when the list was had, or null without one. */

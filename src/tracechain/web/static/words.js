@@ -38,7 +38,8 @@ const CHECK = {
   ],
 };
 
-// By the kinds of address.js. {host} is the address in the code, shown and never opened; {ours} is the one on our labels.
+// By the kinds of address.js. {host} is the address in the code, shown and never opened; {ours} is
+// the one on our labels.
 const WARNING = {
   NONE: [
     "这不是防伪追溯码。请对准标签上的二维码重新扫描。",
@@ -82,11 +83,6 @@ const PLAIN = {
   hours: ["{n} 小时前", "{n} hours ago"],
   days: ["{n} 天前", "{n} days ago"],
   now: ["刚刚", "just now"],
-  offlineTitle: ["离线:未能查询", "Offline: not looked up"],
-  offlineLead: [
-    "手机没有联网,本服务没有收到这次查询。",
-    "This phone is offline and the service has not been asked.",
-  ],
   offlineAuthentic: [
     "签名正确:该码由厂家签发。标签可能被复制。",
     "The signature is right: the manufacturer issued this code. The label may still be a copy.",
@@ -108,9 +104,6 @@ const PLAIN = {
     "该产品有批次正在召回:{lots}。请核对包装上的批号。",
     "Batches of this product are being recalled: {lots}. Compare the lot on the package.",
   ],
-  again: ["联网后重新查询", "Look it up again when online"],
-  noCode: ["扫码离线也可使用:打开扫码页。", "Scanning works offline too: open the scan page."],
-  openScan: ["打开扫码页", "Open the scan page"],
   gtin: ["商品条码", "GTIN"],
   serial: ["序列号", "Serial"],
   cameraStart: ["用摄像头扫码", "Use the camera"],
@@ -125,7 +118,6 @@ const PLAIN = {
     "没有可用的摄像头。请上传照片或手工输入。",
     "There is no camera. Choose a photograph or type the code.",
   ],
-  photo: ["选择照片", "Choose a photograph"],
   photoNothing: [
     "照片中没有读到二维码。请在光线充足处靠近标签重拍。",
     "No QR code was found in the photograph. Take it again in good light, closer to the label.",
