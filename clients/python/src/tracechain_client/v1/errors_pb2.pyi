@@ -200,6 +200,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Plain text beyond loopback was not allowed."""
     ERROR_REASON_REDIS_URL_INVALID: _ErrorReason.ValueType  # 214
     """The setting redis_url names no server."""
+    ERROR_REASON_PAGE_NOT_FOUND: _ErrorReason.ValueType  # 230
+    """No page, file or thing is at this address."""
+    ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 231
+    """The address is there, and not for this method of HTTP."""
+    ERROR_REASON_WRONG_HOST: _ErrorReason.ValueType  # 232
+    """The service does not answer the name that the request was sent to."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -385,4 +391,10 @@ ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
 """Plain text beyond loopback was not allowed."""
 ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
+ERROR_REASON_PAGE_NOT_FOUND: ErrorReason.ValueType  # 230
+"""No page, file or thing is at this address."""
+ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 231
+"""The address is there, and not for this method of HTTP."""
+ERROR_REASON_WRONG_HOST: ErrorReason.ValueType  # 232
+"""The service does not answer the name that the request was sent to."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
