@@ -27,6 +27,7 @@ from tests.support.video import write_film
 ROOT = Path(__file__).resolve().parents[3]
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 LOCALES = {"zh": "zh-CN", "en": "en-US"}
+_BLOCKED = "Service Worker registration blocked by Playwright"
 FAKE_SITE = f"https://{RESOLVER}.check-it.example/01/06901234000016/21/0"
 
 
@@ -55,9 +56,11 @@ class Watched:
         page.on("pageerror", lambda error: self.wrong.append(f"threw: {error}"))
         page.on(
             "console",
-            lambda said: said.type in ("error", "warning")
-            and not said.text.startswith(self.excused or ("\0",))
-            and self.wrong.append(f"console: {said.text}"),
+            lambda said: (
+                said.type in ("error", "warning")
+                and not said.text.startswith((_BLOCKED, *self.excused))
+                and self.wrong.append(f"console: {said.text}")
+            ),
         )
 
     def request(self, request: Request) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
-from tests.support.service import RESOLVER
+from tests.support.service import RESOLVER, World
 from tests.web.browser.conftest import ROOT, Surfer, module
 from tracechain.domain.code import (
     Algorithm,
@@ -25,6 +27,14 @@ from tracechain.domain.keys import generate
 
 GTIN = "06901234000016"
 VENDORED = ROOT / "src" / "tracechain" / "web" / "static" / "vendor"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bare(chromium: Browser, world: World) -> AsyncIterator[Page]:
+    """A page of the site on which modules are called by hand."""
+    async with Surfer(chromium, world).page() as page:
+        await page.goto("/offline")
+        yield page
 
 
 def made(algorithm: Algorithm) -> CodeKey:
@@ -51,7 +61,9 @@ def _b64(raw: bytes) -> str:
 
 
 async def called(page: Page, name: str, body: str, argument: object) -> Any:
-    """What a function of a module answers; `body` has it as `m`, and `given`."""
+    """What a function of a module answers; `body` has it as `m`, and
+    `given`, and RESOLVER."""
+    body = body.replace("RESOLVER", repr(RESOLVER))
     script = f"async ([url, given]) => {{ const m = await import(url); {body} }}"
     return await page.evaluate(script, [await module(page, name), argument])
 
@@ -92,7 +104,7 @@ def spoiled(code: str) -> list[str]:
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 async def test_a_code_has_the_same_spelling_here_and_in_the_browser(
-    surfer: Surfer, algorithm: Algorithm
+    bare: Page, algorithm: Algorithm
 ) -> None:
     texts = [*spoiled(issued(made(algorithm))), issued(made(algorithm), Profile.COMPACT)]
     expected: list[Any] = []
@@ -104,16 +116,14 @@ async def test_a_code_has_the_same_spelling_here_and_in_the_browser(
         else:
             expected.append([code.gtin, code.serial, code.key_id, code.algorithm is None])
     assert sum(one is not None for one in expected) >= 3
-    async with surfer.page() as page:
-        await page.goto("/scan")
-        body = """return given.map((text) => m.readCode(text, %r)).map(
-            (c) => c && [c.gtin, c.serial, c.keyId, c.algorithm === null]);""" % RESOLVER
-        assert await called(page, "code.js", body, texts) == expected
+    body = """return given.map((text) => m.readCode(text, RESOLVER)).map(
+        (c) => c && [c.gtin, c.serial, c.keyId, c.algorithm === null]);"""
+    assert await called(bare, "code.js", body, texts) == expected
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 async def test_a_signature_is_right_here_and_in_the_browser(
-    surfer: Surfer, algorithm: Algorithm
+    bare: Page, algorithm: Algorithm
 ) -> None:
     key = made(algorithm)
     code = issued(key)
@@ -134,20 +144,18 @@ async def test_a_signature_is_right_here_and_in_the_browser(
     texts.append(other)
     expected = [key.verifying_key.verify(parse_code(text, RESOLVER)) for text in texts]
     assert expected == [True] + [False] * (len(texts) - 1)
-    async with surfer.page() as page:
-        await page.goto("/scan")
-        body = """const key = { algorithm: given.algorithm, jwk: given.jwk };
-            return Promise.all(given.texts.map(
-              (text) => m.isSignedBy(m.readCode(text, %r), key)));""" % RESOLVER
-        name = "ES256" if algorithm is Algorithm.ES256 else "Ed25519"
-        given = {"texts": texts, "algorithm": name, "jwk": jwk(key.verifying_key)}
-        assert await called(page, "code.js", body, given) == expected
-        # Another key of the same kind signed nothing of this.
-        given["jwk"] = jwk(made(algorithm).verifying_key)
-        assert await called(page, "code.js", body, given) == [False] * len(texts)
+    body = """const key = { algorithm: given.algorithm, jwk: given.jwk };
+        return Promise.all(given.texts.map(
+          (text) => m.isSignedBy(m.readCode(text, RESOLVER), key)));"""
+    name = "ES256" if algorithm is Algorithm.ES256 else "Ed25519"
+    given = {"texts": texts, "algorithm": name, "jwk": jwk(key.verifying_key)}
+    assert await called(bare, "code.js", body, given) == expected
+    # Another key of the same kind signed nothing of this.
+    given["jwk"] = jwk(made(algorithm).verifying_key)
+    assert await called(bare, "code.js", body, given) == [False] * len(texts)
 
 
-async def test_what_is_judged_without_a_signature(surfer: Surfer) -> None:
+async def test_what_is_judged_without_a_signature(bare: Page) -> None:
     key = made(Algorithm.ES256)
     code, compact = issued(key), issued(key, Profile.COMPACT)
     good = {"algorithm": "ES256", "jwk": jwk(key.verifying_key), "revoked": None}
@@ -160,12 +168,10 @@ async def test_what_is_judged_without_a_signature(surfer: Surfer) -> None:
         (compact, good, "NOT_SIGNED"),
         ("https://other.example/", good, "MALFORMED"),
     ]
-    async with surfer.page() as page:
-        await page.goto("/scan")
-        body = """const { readCode } = await import(new URL("code.js", new URL(url, origin)));
-            return Promise.all(given.map(([text, key]) =>
-              m.judge(readCode(text, %r), { get: (id) => (id === 7 && key) || undefined })));"""
-        found = await called(page, "check.js", body % RESOLVER, [case[:2] for case in cases])
+    body = """const { readCode } = await import(new URL("code.js", new URL(url, origin)));
+        return Promise.all(given.map(([text, key]) =>
+          m.judge(readCode(text, RESOLVER), { get: (id) => (id === 7 && key) || undefined })));"""
+    found = await called(bare, "check.js", body, [case[:2] for case in cases])
     assert found == [case[2] for case in cases]
 
 
@@ -185,7 +191,7 @@ ADDRESSES = [
     ("https://www.tracechain.cn/", "SUBDOMAIN"),
     ("https://tracechain-check.shop/", "SUBDOMAIN"),
     ("https://id.trаcechain.example/", "HOMOGLYPH"),
-    ("https://id.xn--trcechain-ubh.example/", "HOMOGLYPH"),
+    ("https://id.xn--trcechain-1yh.example/", "HOMOGLYPH"),
     ("https://id.tracecha1n.example/", "HOMOGLYPH"),
     ("https://id.tracechaln.example/", "HOMOGLYPH"),
     ("https://ïd.tracechain.example/", "HOMOGLYPH"),
@@ -208,42 +214,36 @@ ADDRESSES = [
 ]
 
 
-async def test_only_the_pinned_host_is_ours_and_what_resembles_it_is_told(surfer: Surfer) -> None:
-    async with surfer.page() as page:
-        await page.goto("/scan")
-        body = "return given.map((text) => m.judgeAddress(text, %r).kind);" % RESOLVER
-        found = await called(page, "address.js", body, [text for text, _ in ADDRESSES])
+async def test_only_the_pinned_host_is_ours_and_what_resembles_it_is_told(bare: Page) -> None:
+    body = "return given.map((text) => m.judgeAddress(text, RESOLVER).kind);"
+    found = await called(bare, "address.js", body, [text for text, _ in ADDRESSES])
     assert list(zip([text for text, _ in ADDRESSES], found, strict=True)) == ADDRESSES
 
 
-async def test_a_host_is_shown_as_the_browser_would_ask_for_it(surfer: Surfer) -> None:
-    async with surfer.page() as page:
-        await page.goto("/scan")
-        text = "https://id.trаcechain.example:444/x"
-        body = "return m.judgeAddress(given, %r).host;" % RESOLVER
-        assert await called(page, "address.js", body, text) == "id.xn--trcechain-ubh.example:444"
-        # RFC 3492 section 7.1, (B) and (L), and a label that decodes to nothing.
-        hosts = ["xn--ihqwcrb4cv8a8dqg056pqjye.cn", "xn--3B-ww4c5e180e575a65lsy2b.cn", "xn--!.cn"]
-        shown = await called(page, "punycode.js", "return given.map(m.decodeHost);", hosts)
-        assert shown == ["他们为什么不说中文.cn", "3年B组金八先生.cn", "xn--!.cn"]
+async def test_a_host_is_shown_as_the_browser_would_ask_for_it(bare: Page) -> None:
+    text = "https://id.trаcechain.example:444/x"
+    body = "return m.judgeAddress(given, RESOLVER).host;"
+    assert await called(bare, "address.js", body, text) == "id.xn--trcechain-1yh.example:444"
+    # RFC 3492 section 7.1, (B) and (L), and a label that decodes to nothing.
+    hosts = ["xn--ihqwcrb4cv8a8dqg056pqjye.cn", "xn--3B-ww4c5e180e575a65lsy2b.cn", "xn--!.cn"]
+    shown = await called(bare, "punycode.js", "return given.map(m.decodeHost);", hosts)
+    assert shown == ["他们为什么不说中文.cn", "3年B組金八先生.cn", "xn--!.cn"]
 
 
-async def test_there_are_words_for_everything_in_both_languages(surfer: Surfer) -> None:
-    async with surfer.page() as page:
-        await page.goto("/scan")
-        body = """const at = (name) => import(new URL(name, new URL(url, origin)));
-            const { STATUS } = await at("check.js");
-            const { ADDRESS } = await at("address.js");
-            return ["zh", "en"].flatMap((lang) => {
-              const words = m.wordsIn(lang);
-              return [
-                ...Object.keys(STATUS).map((status) => words.checked(status)),
-                ...Object.keys(ADDRESS).filter((kind) => kind !== "OURS")
-                  .map((kind) => words.warning(kind, "them", "us")),
-                ...[0, 59, 119, 120, 2880].map((minutes) => words.age(minutes * 60000)),
-              ];
-            });"""
-        said = await called(page, "words.js", body, None)
+async def test_there_are_words_for_everything_in_both_languages(bare: Page) -> None:
+    body = """const at = (name) => import(new URL(name, new URL(url, origin)));
+        const { STATUS } = await at("check.js");
+        const { ADDRESS } = await at("address.js");
+        return ["zh", "en"].flatMap((lang) => {
+          const words = m.wordsIn(lang);
+          return [
+            ...Object.keys(STATUS).map((status) => words.checked(status)),
+            ...Object.keys(ADDRESS).filter((kind) => kind !== "OURS")
+              .map((kind) => words.warning(kind, "them", "us")),
+            ...[0, 59, 119, 120, 2880].map((minutes) => words.age(minutes * 60000)),
+          ];
+        });"""
+    said = await called(bare, "words.js", body, None)
     assert len(said) == len(set(said)) == 2 * (8 + 7 + 5)
     assert not any("undefined" in one or "{" in one for one in said)
 

@@ -55,7 +55,9 @@ async function navigate(event, url) {
     const page = url.pathname === "/scan" ? "/scan" : "/offline";
     const asked = url.searchParams.get("lang") ?? navigator.language.slice(0, 2);
     const lang = LANGUAGES.includes(asked) ? asked : "zh";
-    const kept = await (await caches.open(SHELL)).match(`${page}?lang=${lang}`);
+    const kept = await (await caches.open(SHELL)).match(`${page}?lang=${lang}`, {
+      ignoreVary: true,
+    });
     return kept ?? Response.error();
   }
 }
