@@ -60,7 +60,7 @@ def draw(regions: Sequence[str], lang: Language) -> Markup:
     lines = " ".join(f"{x:.0f},{y:.0f}" for x, y in (points[region] for region in way))
     names = _names(points, unit, left + width * 0.7, lang)
     said = ", ".join(Region(region).display(lang) for region in points)
-    label = ("示意图:" if lang == "zh" else "Sketch: ") + said
+    label = ("示意图：" if lang == "zh" else "Sketch: ") + said
     return Markup(
         f'<svg class="map" role="img" aria-label="{escape(label)}" '
         f'viewBox="{left:.0f} {top:.0f} {width:.0f} {height:.0f}">'
