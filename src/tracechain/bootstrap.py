@@ -24,6 +24,7 @@ from tracechain.adapters.keys import (
     master_key_from_file,
     master_key_from_text,
 )
+from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
@@ -69,7 +70,7 @@ from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 
 _LOG = structlog.get_logger(__name__)
-# How long codes wait for others to be proved with, in seconds.
+# How long codes wait at most for others to be proved with, in seconds.
 _PROOF_LINGER = 0.004
 
 
@@ -182,11 +183,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
     stories = Stories(store)
+    load = Load()
     scans = GroupedScans(
         store,
         capacity=settings.scan_queue,
         width=settings.scan_group,
-        linger=settings.scan_linger_ms / 1000,
+        linger=partial(load.linger, settings.scan_linger_ms / 1000),
     )
     events = GroupedEvents(store, capacity=settings.event_queue, width=64)
     truth = StoredFacts(store, store, visibility)
@@ -199,7 +201,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         prover,
         CryptoPool(master, 1),
         capacity=settings.scan_queue,
-        linger=_PROOF_LINGER,
+        linger=partial(load.linger, _PROOF_LINGER),
     )
     scanning = Scanning(
         prover,

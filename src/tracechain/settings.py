@@ -122,8 +122,9 @@ class Settings(BaseSettings):
         float,
         Field(
             ge=0,
-            description="How long a commit waits for company right after another; the first after "
-            "a pause never waits.",
+            description="How long a commit waits for company at most, where the process is busy; "
+            "with time to spare it never does. Less gives fewer scans a second, more makes each "
+            "wait.",
         ),
     ] = 5.0
     event_queue: Annotated[
