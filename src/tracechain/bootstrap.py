@@ -60,6 +60,7 @@ from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
 from tracechain.rpc.capture import EventServicer
+from tracechain.rpc.connect import ConnectApp
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
 from tracechain.rpc.provenance import ProvenanceServicer
@@ -245,6 +246,11 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         Gate(credentials, Admission(settings.max_calls, settings.max_streams)),
         proofs, scans, events, changes, caches, press, poll,
     )  # fmt: skip
+
+
+def json_api(app: App) -> ConnectApp:
+    """The methods of `app` for plain HTTP, past the same gate as gRPC's."""
+    return ConnectApp(app.gate, app.servicers, max_message_bytes=app.settings.max_message_bytes)
 
 
 async def _poll_keys(keyring: Keyring, interval: float) -> None:
