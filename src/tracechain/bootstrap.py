@@ -60,9 +60,10 @@ from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
 from tracechain.rpc.capture import EventServicer
-from tracechain.rpc.connect import ConnectApp
+from tracechain.rpc.connect import PREFIX, ConnectApp
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
+from tracechain.rpc.openapi import PATH, OpenApiDocument
 from tracechain.rpc.provenance import ProvenanceServicer
 from tracechain.rpc.server import RpcServer, Servicer
 from tracechain.rpc.supervision import SupervisionServicer
@@ -248,9 +249,11 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     )  # fmt: skip
 
 
-def json_api(app: App) -> ConnectApp:
-    """The methods of `app` for plain HTTP, past the same gate as gRPC's."""
-    return ConnectApp(app.gate, app.servicers, max_message_bytes=app.settings.max_message_bytes)
+def json_api(app: App) -> dict[str, Callable[..., Awaitable[None]]]:
+    """The methods of `app` over plain HTTP, past the same gate as gRPC's, and their description:
+    ASGI applications by what their paths begin with."""
+    methods = ConnectApp(app.gate, app.servicers, max_message_bytes=app.settings.max_message_bytes)
+    return {PREFIX: methods, PATH: OpenApiDocument()}
 
 
 async def _poll_keys(keyring: Keyring, interval: float) -> None:

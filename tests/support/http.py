@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,3 +27,13 @@ async def serving(app: Any) -> AsyncIterator[str]:
         finally:
             server.should_exit = True
             await task
+
+
+def prefixed(apps: Mapping[str, Any]) -> Any:
+    """One application of several, by what their paths begin with."""
+
+    async def site(scope: Any, receive: Any, send: Any) -> None:
+        app = next(app for prefix, app in apps.items() if scope["path"].startswith(prefix))
+        await app(scope, receive, send)
+
+    return site

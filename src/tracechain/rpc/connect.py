@@ -31,6 +31,10 @@ from tracechain.rpc.connect_form import Form, Raw
 from tracechain.rpc.gate import Gate, Guard
 from tracechain.rpc.server import Servicer
 from tracechain.rpc.status import described, trailers
+from tracechain.v1 import annotations_pb2
+
+# What the paths of all methods begin with.
+PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
 
 _UNARY = {"application/json", "application/proto"}
 _STREAM = {"application/connect+json", "application/connect+proto"}
@@ -51,7 +55,6 @@ class ConnectApp:
             for servicer in servicers
             for method in servicer.service.methods
         }
-        self.prefixes = [f"/{servicer.service.full_name}" for servicer in servicers]
         self._app = _Application(self._methods, max_message_bytes)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from http import HTTPStatus
 from importlib import resources
 from typing import Any
+
+import grpc
+
+from tracechain.rpc.connect_errors import refuse
+from tracechain.rpc.status import described
 
 PATH = "/openapi.json"
 
@@ -26,8 +32,24 @@ class OpenApiDocument:
         """Answers one request: 200, 304 to whoever has the document, 405 to other methods."""
         if scope["type"] != "http":
             return
+        if scope["path"] != PATH:
+            await refuse(
+                send,
+                HTTPStatus.NOT_FOUND,
+                described(
+                    grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD", f"it is at {PATH} alone"
+                ),
+            )
+            return
         if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, [(b"allow", b"GET, HEAD")], b"")
+            await refuse(
+                send,
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                described(
+                    grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD", "this is read by GET and HEAD"
+                ),
+                [(b"allow", b"GET, HEAD")],
+            )
             return
         asked = {key: value.decode("latin-1") for key, value in scope["headers"]}
         accepted = {part.strip() for part in asked.get(b"accept-encoding", "").split(",")}
@@ -42,21 +64,15 @@ class OpenApiDocument:
             part.strip().removeprefix("W/") for part in asked.get(b"if-none-match", "").split(",")
         }
         if known & {"*", *self._marks.values()}:
-            await _answer(send, 304, headers, None)
+            await send({"type": "http.response.start", "status": 304, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
             return
         if packed:
             headers.append((b"content-encoding", b"gzip"))
         headers += [
-            (b"content-type", b"application/vnd.oai.openapi+json;version=3.1"),
+            (b"content-type", b"application/json"),
             (b"content-length", str(len(content)).encode()),
         ]
-        await _answer(send, 200, headers, content if scope["method"] == "GET" else None)
-
-
-async def _answer(
-    send: Any, status: int, headers: list[tuple[bytes, bytes]], content: bytes | None
-) -> None:
-    if content == b"":
-        headers = [*headers, (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content or b""})
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        body = content if scope["method"] == "GET" else b""
+        await send({"type": "http.response.body", "body": body})
