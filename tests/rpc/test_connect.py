@@ -26,7 +26,6 @@ from tests.support.connect import (
     path_of,
     refusal_of,
 )
-from tests.support.http import prefixed, serving
 from tests.support.service import (
     Caller,
     Refusal,
@@ -37,7 +36,6 @@ from tests.support.service import (
     every_method,
     gtin_of,
 )
-from tracechain.bootstrap import json_api
 from tracechain.v1 import annotations_pb2, issuance_pb2, verification_pb2
 
 METHODS = {method.full_name.removeprefix("tracechain.v1."): method for method in every_method()}
@@ -54,7 +52,7 @@ CALLERS = {
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def api(world: World) -> AsyncIterator[JsonApi]:
     """The shared service over HTTP."""
-    async with serving(prefixed(json_api(world.app))) as url, client_of(url) as client:
+    async with client_of(world.http) as client:
         yield JsonApi(client)
 
 
@@ -162,7 +160,7 @@ async def test_what_has_no_side_effects_is_also_read_by_get(
     assert is_safe(method) == reads
     if not is_safe(method):
         error = await api.refused(api.get(method, {}, caller))
-        assert (error.status, error.refusal.reason) == (405, "UNKNOWN_METHOD")
+        assert (error.status, error.refusal.reason) == (405, "METHOD_NOT_ALLOWED")
         return
     posted = await by_http(api, caller, method, {})
     try:
@@ -310,18 +308,18 @@ _SOUND = b'{"code": "x"}'
         ("POST", "/tracechain.v1.No/VerifyCode", JSON, b"{}", 404, "UNKNOWN_METHOD"),
         ("POST", "/tracechain.v1.", JSON, b"{}", 404, "UNKNOWN_METHOD"),
         ("POST", VERIFY + "/", JSON, _SOUND, 404, "UNKNOWN_METHOD"),
-        ("PUT", VERIFY, JSON, _SOUND, 405, "UNKNOWN_METHOD"),
-        ("OPTIONS", VERIFY, {"origin": "https://x.example"}, b"", 405, "UNKNOWN_METHOD"),
-        ("POST", VERIFY, {}, _SOUND, 415, "UNSUPPORTED_CONTENT_TYPE"),
-        ("POST", VERIFY, {"content-type": "text/plain"}, _SOUND, 415, "UNSUPPORTED_CONTENT_TYPE"),
+        ("PUT", VERIFY, JSON, _SOUND, 405, "METHOD_NOT_ALLOWED"),
+        ("OPTIONS", VERIFY, {"origin": "https://x.example"}, b"", 405, "METHOD_NOT_ALLOWED"),
+        ("POST", VERIFY, {}, _SOUND, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        ("POST", VERIFY, {"content-type": "text/plain"}, _SOUND, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", VERIFY, {"content-type": "application/grpc"}, b"", 415,
-         "UNSUPPORTED_CONTENT_TYPE"),
+         "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", VERIFY, {"content-type": "application/grpc-web+json"}, b"", 415,
-         "UNSUPPORTED_CONTENT_TYPE"),
+         "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", VERIFY, {"content-type": "application/connect+json"}, b"", 415,
-         "UNSUPPORTED_CONTENT_TYPE"),
+         "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", path_of("IssuanceService.IssueCodes"), JSON, b"{}", 415,
-         "UNSUPPORTED_CONTENT_TYPE"),
+         "UNSUPPORTED_MEDIA_TYPE"),
         ("POST", VERIFY, {**JSON, "connect-timeout-ms": "-5"}, _SOUND, 400, "MALFORMED_REQUEST"),
         ("POST", VERIFY, {**JSON, "connect-timeout-ms": "²"}, _SOUND, 400, "MALFORMED_REQUEST"),
         ("POST", VERIFY, {**JSON, "connect-timeout-ms": "1" * 11}, _SOUND, 400,
@@ -339,7 +337,7 @@ _SOUND = b'{"code": "x"}'
         ("POST", VERIFY, {**JSON, "connect-timeout-ms": "0"}, _SOUND, 504, "DEADLINE_EXCEEDED"),
         ("GET", path_of("IssuanceService.GetBatch"), {}, b"", 400, "MALFORMED_REQUEST"),
         ("GET", path_of("IssuanceService.GetBatch") + "?message={}", {}, b"", 415,
-         "UNSUPPORTED_CONTENT_TYPE"),
+         "UNSUPPORTED_MEDIA_TYPE"),
         ("GET", path_of("IssuanceService.GetBatch") + "?message=%7B&encoding=json&base64=1", {},
          b"", 401, "MISSING_CREDENTIAL"),
         ("GET", path_of("IssuanceService.GetBatch") + "?message={}&encoding=json&compression=br",

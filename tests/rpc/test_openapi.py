@@ -16,9 +16,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.support.connect import HttpRefused, JsonApi, client_of, path_of
-from tests.support.http import prefixed, serving
 from tests.support.service import World, access_of, at, every_method, gtin_of
-from tracechain.bootstrap import json_api
 from tracechain.v1 import annotations_pb2, errors_pb2
 
 METHODS = {path_of(method): method for method in every_method()}
@@ -27,7 +25,7 @@ METHODS = {path_of(method): method for method in every_method()}
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the shared service."""
-    async with serving(prefixed(json_api(world.app))) as url, client_of(url) as client:
+    async with client_of(world.http) as client:
         yield client
 
 

@@ -34,7 +34,7 @@ from tracechain.rpc.status import described, trailers
 from tracechain.v1 import annotations_pb2
 
 # What the paths of all methods begin with.
-PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
+CONNECT_PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
 
 _UNARY = {"application/json", "application/proto"}
 _STREAM = {"application/connect+json", "application/connect+proto"}
@@ -78,7 +78,7 @@ class ConnectApp:
                 HTTPStatus.METHOD_NOT_ALLOWED,
                 described(
                     grpc.StatusCode.UNIMPLEMENTED,
-                    "UNKNOWN_METHOD",
+                    "METHOD_NOT_ALLOWED",
                     f"the method is called by {allowed}",
                 ),
                 [(b"allow", allowed.encode())],
@@ -98,7 +98,7 @@ class ConnectApp:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 described(
                     grpc.StatusCode.INVALID_ARGUMENT,
-                    "UNSUPPORTED_CONTENT_TYPE",
+                    "UNSUPPORTED_MEDIA_TYPE",
                     f"the method takes {wanted}",
                 ),
                 [(b"accept-post", wanted.encode())],

@@ -16,7 +16,7 @@ import grpc
 from tracechain.rpc.connect_errors import refuse
 from tracechain.rpc.status import described
 
-PATH = "/openapi.json"
+OPENAPI_PATH = "/openapi.json"
 
 
 class OpenApiDocument:
@@ -32,12 +32,14 @@ class OpenApiDocument:
         """Answers one request: 200, 304 to whoever has the document, 405 to other methods."""
         if scope["type"] != "http":
             return
-        if scope["path"] != PATH:
+        if scope["path"] != OPENAPI_PATH:
             await refuse(
                 send,
                 HTTPStatus.NOT_FOUND,
                 described(
-                    grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD", f"it is at {PATH} alone"
+                    grpc.StatusCode.UNIMPLEMENTED,
+                    "UNKNOWN_METHOD",
+                    "there is nothing here",
                 ),
             )
             return
@@ -46,7 +48,9 @@ class OpenApiDocument:
                 send,
                 HTTPStatus.METHOD_NOT_ALLOWED,
                 described(
-                    grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD", "this is read by GET and HEAD"
+                    grpc.StatusCode.UNIMPLEMENTED,
+                    "METHOD_NOT_ALLOWED",
+                    "it is read by GET or HEAD",
                 ),
                 [(b"allow", b"GET, HEAD")],
             )

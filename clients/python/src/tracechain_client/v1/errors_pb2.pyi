@@ -51,9 +51,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     compression or the envelopes of its stream.
     """
     ERROR_REASON_UNKNOWN_METHOD: _ErrorReason.ValueType  # 21
-    """There is no method at this path, or it is not called by this HTTP method."""
-    ERROR_REASON_UNSUPPORTED_CONTENT_TYPE: _ErrorReason.ValueType  # 22
-    """The method takes no request of this content type."""
+    """There is no method at this path."""
+    ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 22
+    """What is at this address takes no content of this type."""
     ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 23
     """A request or an answer is larger than is taken; the same again will not help."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 24
@@ -212,6 +212,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Plain text beyond loopback was not allowed."""
     ERROR_REASON_REDIS_URL_INVALID: _ErrorReason.ValueType  # 214
     """The setting redis_url names no server."""
+    ERROR_REASON_PAGE_NOT_FOUND: _ErrorReason.ValueType  # 230
+    """No page, file or thing is at this address."""
+    ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 231
+    """The address is there, and not for this method of HTTP."""
+    ERROR_REASON_WRONG_HOST: _ErrorReason.ValueType  # 232
+    """The service does not answer the name that the request was sent to."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -248,9 +254,9 @@ ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 20
 compression or the envelopes of its stream.
 """
 ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 21
-"""There is no method at this path, or it is not called by this HTTP method."""
-ERROR_REASON_UNSUPPORTED_CONTENT_TYPE: ErrorReason.ValueType  # 22
-"""The method takes no request of this content type."""
+"""There is no method at this path."""
+ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 22
+"""What is at this address takes no content of this type."""
 ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 23
 """A request or an answer is larger than is taken; the same again will not help."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 24
@@ -409,4 +415,10 @@ ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
 """Plain text beyond loopback was not allowed."""
 ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
+ERROR_REASON_PAGE_NOT_FOUND: ErrorReason.ValueType  # 230
+"""No page, file or thing is at this address."""
+ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 231
+"""The address is there, and not for this method of HTTP."""
+ERROR_REASON_WRONG_HOST: ErrorReason.ValueType  # 232
+"""The service does not answer the name that the request was sent to."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
