@@ -37,6 +37,8 @@ _MAX_FIELD = 8 * 1024
 _MAX_CLAIM = 16 * 1024
 _MAX_REPORT = MAX_PHOTO + 64 * 1024
 _MAX_CODE = 2048
+# What a person has filled in, and is given back where something is wrong with it.
+_FIELDS = ("region", "kind", "text")
 # A phone with a bad connection sends 8 MiB in this time.
 _SECONDS = 120.0
 _TONES = {
@@ -115,7 +117,7 @@ class Forms:
         is none of ours can be reported as well."""
         if request.method in ("GET", "HEAD"):
             code = request.query_params.get("code", "")[:_MAX_CODE]
-            return self._form_page(request, code, {}, None)
+            return self._form_page(request, code, dict.fromkeys(_FIELDS, ""), None)
         require_own_site(request)
         async with _form(request, _MAX_REPORT) as form:
             code = _text(form, "code", _MAX_CODE, required=False)
@@ -125,8 +127,7 @@ class Forms:
             try:
                 await self._reporting.report(await self._given(form, code, device, made))
             except InvalidArgument as error:
-                given = {name: _text(form, name, MAX_TEXT * 2, required=False)
-                         for name in ("region", "kind", "text")}  # fmt: skip
+                given = {name: str(form.get(name, ""))[:MAX_TEXT] for name in _FIELDS}
                 return self._form_page(request, code, given, error, _language(request, form))
             lang = _language(request, form)
         return self._pages.answer(request, "reported.html", lang=lang, back=self._page_of(code))
@@ -137,7 +138,7 @@ class Forms:
         if len(data) > MAX_PHOTO:
             raise InvalidArgument.of("photo", "BODY_TOO_LARGE", f"at most {MAX_PHOTO} bytes")
         kind = _text(form, "kind", 40)
-        if kind not in ReportKind:
+        if kind not in {member.value for member in ReportKind}:
             raise InvalidArgument.of("kind", "INVALID_ENUM_VALUE", "is no kind of report")
         region, text = _text(form, "region", 6), _text(form, "text", MAX_TEXT * 2, required=False)
         seal = hashlib.sha256(data).hexdigest()
@@ -193,7 +194,7 @@ class Forms:
         return code.removeprefix(f"https://{self._resolver}") if self._gtin(code) else "/scan"
 
 
-class _form:  # noqa: N801  # reads as a call
+class _form:  # reads as a call
     """The form in a body of at most so many bytes, closed at the end.
 
     Raises InvalidArgument UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE, INVALID_FORM; Unavailable

@@ -34,7 +34,8 @@ class Pages:
     def answer(
         self,
         request: Request,
-        name: str,
+        template: str,
+        /,
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
@@ -44,7 +45,7 @@ class Pages:
         """A page that is nobody's to keep, unless `headers` say otherwise; in the language that
         the request asks for, or in `lang`."""
         lang = lang or language_of(request)
-        text = self.render(name, lang, {"path": request.url.path, **values})
+        text = self.render(template, lang, {"here": f"{request.url.path}?", **values})
         return Response(
             text,
             status,

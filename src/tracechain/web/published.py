@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from tracechain.app.keyring import Keyring
 from tracechain.app.notices import Notice, Notices
+from tracechain.domain.digital_link import DigitalLink
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.keys import IssuerKey
 from tracechain.domain.region import Language

@@ -7,6 +7,7 @@ look. This is the way that a busy service goes most: it makes no object that it 
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -74,9 +75,8 @@ class Units:
             return Ready([_HTML, NO_STORE], b"", 503 if visit is Visit.AHEAD else 200)
         if visit is Visit.PREVIEW:
             return self._pages.answer(request, "preview.html")
-        code, path = link.code(self._resolver), link.path
-        if link.token:
-            path = f"{path}?91={link.token}"
+        code = link.code(self._resolver)
+        here = f"{link.path}?91={quote(link.token, safe='')}&" if link.token else f"{link.path}?"
         known = device_of(scope)
         device = known or fresh()
         lang = language_of(request)
@@ -86,7 +86,7 @@ class Units:
             ScanRequest(code, known, "", f"{device}{self._clock() // _SAME_SCAN}")
         )
         token = self._tokens.make(device, code)
-        body = await self._page.render(verdict, lang, code, path, token)
+        body = await self._page.render(verdict, lang, code, here, token)
         headers = [
             _HTML,
             NO_STORE,

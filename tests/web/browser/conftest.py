@@ -25,7 +25,7 @@ from tests.support.service import RESOLVER, Lot, World
 from tests.support.video import write_film
 
 ROOT = Path(__file__).resolve().parents[3]
-PHONE, DESKTOP = {"width": 360, "height": 740}，{"width": 1280, "height": 800}
+PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 LOCALES = {"zh": "zh-CN", "en": "en-US"}
 _BLOCKED = "Service Worker registration blocked by Playwright"
 FAKE_SITE = f"https://{RESOLVER}.check-it.example/01/06901234000016/21/0"
