@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks import processes
 from benchmarks.backends import BACKENDS, Backend
@@ -44,10 +44,16 @@ _Findings = dict[str, object]
 
 
 def measure(
-    calls: int = CALLS, rounds: int = ROUNDS, open_seconds: float = OPEN_SECONDS
+    calls: int = CALLS,
+    rounds: int = ROUNDS,
+    open_seconds: float = OPEN_SECONDS,
+    scaled: Sequence[Backend] = BACKENDS,
 ) -> _Findings:
-    """All of it on each backend."""
-    return {backend.name: _on(backend, calls, rounds, open_seconds) for backend in BACKENDS}
+    """All of it on each backend, two processes only on those that are `scaled`."""
+    found = {backend.name: _on(backend, calls, rounds, open_seconds) for backend in BACKENDS}
+    for backend in scaled:
+        found[backend.name] |= _scaling(backend, calls, rounds)
+    return dict(found)
 
 
 def _on(backend: Backend, calls: int, rounds: int, open_seconds: float) -> _Findings:
@@ -56,7 +62,6 @@ def _on(backend: Backend, calls: int, rounds: int, open_seconds: float) -> _Find
         found, peak = _closed(made, calls, rounds, seen)
         found |= _batches(made, calls, rounds, peak, seen)
         found |= _half_peak(made, peak["first"], rounds, open_seconds, seen)
-    found |= _scaling(backend, calls, rounds, seen)
     return found | {
         "client_saturated": any(result.client_saturated for result in seen),
         "floor": FLOORS.get(backend.name, {}) | _COMMON_FLOORS,
@@ -186,10 +191,10 @@ def _half_peak(
     }
 
 
-def _scaling(backend: Backend, calls: int, rounds: int, seen: list[Result]) -> _Findings:
+def _scaling(backend: Backend, calls: int, rounds: int) -> _Findings:
     """One process on all cores and on one, and two on a core each, taking turns."""
     cores = os.cpu_count() or 1
-    raw, accounted, idle = [], [], []
+    raw, accounted, idle, saturated = [], [], [], False
     with stand(backend) as free, stand(backend) as one, stand(backend, workers=2) as two:
         processes.hold(one.pids)
         processes.hold(two.pids)
@@ -206,7 +211,7 @@ def _scaling(backend: Backend, calls: int, rounds: int, seen: list[Result]) -> _
                 _check(result, calls, pb.HISTORY_FIRST_SCAN)
                 results.append(result)
             if number:
-                seen += results
+                saturated |= any(result.client_saturated for result in results)
                 alone, single, double = results
                 raw.append(double.rate / alone.rate)
                 could = len(double.answers) / double.server_cpu * min(2, cores)
@@ -216,6 +221,7 @@ def _scaling(backend: Backend, calls: int, rounds: int, seen: list[Result]) -> _
         "two_processes_to_one_raw": _median(raw),
         "two_processes_to_one_capacity": _median(accounted),
         "two_processes_idle_share": _median(idle, 2),
+        "two_processes_client_saturated": saturated,
     }
 
 
