@@ -24,6 +24,8 @@ _TOUCH_ROW = ("level", *TOUCH_COLUMNS)
 _LATEST = (1 << 63) - 1
 
 _SIZES = ", ".join(f"({level}, {width})" for level, width in enumerate(LEVELS))
+
+
 # The touches of `q` that overlap units q.first to q.last, of one size class: a run of a class
 # that covers unit n begins less than its width before n. Grouped by their own key, so that the
 # planner looks them up run by run: left free, and with no statistics yet, it reads whole batches.
@@ -39,7 +41,6 @@ def overlapping(size: str) -> str:
         batch_key, level, first, event_time, event_id, declaration, role, beyond, parent_key
     ) AS t
     """
-
 
 
 # In the order of their keys: two that wrote the same ones the other way round would wait for
