@@ -17,13 +17,14 @@ import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 
-from tracechain.adapters.labels.symbol import points, rows
+from tracechain.adapters.labels.masking import masked_rows
 from tracechain.app.ports import FilePart
 from tracechain.domain.label import Label
 from tracechain.domain.label_design import Design, LabelPlan, Line
+from tracechain.domain.qr import MM_PER_INCH, QUIET_ZONE
 
 NAME = "labels.pdf"
-_DARK = re.compile(rb"\x01+")
+_DARK = re.compile("1+")
 # What WinAnsiEncoding and the code page have in common, and Chinese, by turns.
 _RUNS = re.compile("[\x20-\x7e\xa1-\xff…–—‘’“”•™€]+|[^\x20-\x7e\xa1-\xff…–—‘’“”•™€]+")
 _CATALOG, _PAGES, _LATIN, _CHINESE, _FIRST_PAGE = 1, 2, 3, 4, 7
@@ -50,14 +51,15 @@ def draw_pages(plan: LabelPlan, labels: Sequence[Label]) -> list[FilePart]:
 def _label(plan: LabelPlan, design: Design, label: Label) -> Iterator[str]:
     """One label; the origin is its upper left corner, y goes up."""
     symbol = plan.symbol
+    _, rows = masked_rows(label.uri, symbol)
     module = points(symbol.module_mm)
-    left = points(design.qr_x) + 4 * module
-    top = -points(design.qr_y) - 4 * module
+    left = points(design.qr_x) + QUIET_ZONE * module
+    top = -points(design.qr_y) - QUIET_ZONE * module
     # In modules, downwards. One path: pieces that touch leave no hairline between them.
     yield f"q {module:.5f} 0 0 {-module:.5f} {left:.3f} {top:.3f} cm"
     yield " ".join(
         f"{dark.start()} {y} {dark.end() - dark.start()} 1 re"
-        for y, row in enumerate(rows(label.uri, symbol))
+        for y, row in enumerate(rows)
         for dark in _DARK.finditer(row)
     )
     yield "f Q"
@@ -84,6 +86,11 @@ def _text(line: Line) -> str:
 
 
 _WIN_ANSI = frozenset([*map(chr, range(0x20, 0x7F)), *map(chr, range(0xA1, 0x100)), *"…–—‘’“”•™€"])
+
+
+def points(millimetres: float) -> float:
+    """Millimetres as points of 1/72 inch."""
+    return millimetres * 72 / MM_PER_INCH
 
 
 class PdfBinding:
