@@ -55,7 +55,12 @@ class _Nothing:
 
 
 async def main() -> None:
-    chosen = {"listen": "127.0.0.1:0", "log_level": "error", **json.loads(sys.argv[1])}
+    chosen = {
+        "listen": "127.0.0.1:0",
+        "http_listen": "",
+        "log_level": "error",
+        **json.loads(sys.argv[1]),
+    }
     app = await bootstrap.build(Settings(**chosen))
     keys = await _prepare(app) if int(sys.argv[2]) else {}
     server = await bootstrap.serve(app, before_start=_add_nothing(app), shared_port=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from tracechain.adapters.keys import (
     master_key_from_text,
 )
 from tracechain.adapters.labels.press import PooledLabels
+from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
@@ -57,21 +58,27 @@ from tracechain.app.scanning import Scanning
 from tracechain.app.stories import Stories
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
-from tracechain.domain.errors import TracechainError
+from tracechain.domain.address import is_loopback
+from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
 from tracechain.rpc.capture import EventServicer
+from tracechain.rpc.connect import CONNECT_PREFIX, ConnectApp
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
+from tracechain.rpc.openapi import OPENAPI_PATH, OpenApiDocument
 from tracechain.rpc.provenance import ProvenanceServicer
 from tracechain.rpc.server import RpcServer, Servicer
 from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
+from tracechain.web.app import Site
+from tracechain.web.server import HttpServer
+from tracechain.web.site import make_site
 
 _LOG = structlog.get_logger(__name__)
-# How long codes wait for others to be proved with, in seconds.
+# How long codes wait at most for others to be proved with, in seconds.
 _PROOF_LINGER = 0.004
 
 
@@ -101,6 +108,7 @@ class App:
     scanning: Scanning
     servicers: list[Servicer]
     gate: Gate
+    site: Site
     _proofs: GroupedProofs
     _scans: GroupedScans
     _events: GroupedEvents
@@ -186,11 +194,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
     stories = Stories(store)
+    load = Load()
     scans = GroupedScans(
         store,
         capacity=settings.scan_queue,
         width=settings.scan_group,
-        linger=settings.scan_linger_ms / 1000,
+        linger=partial(load.linger, settings.scan_linger_ms / 1000),
     )
     events = GroupedEvents(store, capacity=settings.event_queue, width=64)
     truth = StoredFacts(store, store, visibility)
@@ -203,7 +212,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         prover,
         CryptoPool(master, 1),
         capacity=settings.scan_queue,
-        linger=_PROOF_LINGER,
+        linger=partial(load.linger, _PROOF_LINGER),
     )
     scanning = Scanning(
         prover,
@@ -245,12 +254,28 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         ProvenanceServicer(tracing, assessing),
         SupervisionServicer(recalling),
     ]
+    gate = Gate(credentials, Admission(settings.max_calls, settings.max_streams))
+    site = make_site(
+        resolver=settings.resolver,
+        hosts=http_hosts(settings),
+        mounts=json_api(gate, servicers, settings.max_message_bytes),
+    )
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        Gate(credentials, Admission(settings.max_calls, settings.max_streams)),
-        proofs, scans, events, changes, caches, press, labels, poll,
+        gate, site, proofs, scans, events, changes, caches, press, labels, poll,
     )  # fmt: skip
+
+
+def json_api(
+    gate: Gate, servicers: Sequence[Servicer], max_message_bytes: int
+) -> dict[str, Callable[..., Awaitable[None]]]:
+    """The methods of the servicers over plain HTTP, past the same gate as gRPC's, and their
+    description: ASGI applications by what their paths begin with."""
+    return {
+        CONNECT_PREFIX: ConnectApp(gate, servicers, max_message_bytes=max_message_bytes),
+        OPENAPI_PATH: OpenApiDocument(),
+    }
 
 
 async def _poll_keys(keyring: Keyring, interval: float) -> None:
@@ -263,16 +288,50 @@ async def _poll_keys(keyring: Keyring, interval: float) -> None:
             _LOG.warning("key_poll_failed", reason=error.reason)
 
 
+def http_hosts(settings: Settings) -> list[str]:
+    """The names that pages are served under: of codes, of this port, and what is set besides."""
+    own = settings.http_listen.rpartition(":")[0]
+    given = [name.strip() for name in settings.http_hosts.split(",")]
+    local = ["localhost", "127.0.0.1", "[::1]"] if is_loopback(settings.http_listen) else []
+    resolver = settings.resolver.partition(":")[0]
+    return [name for name in (resolver, own, *local, *given) if name]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The open ports of one process; 0 for one that is not."""
+
+    rpc: RpcServer
+    http: HttpServer | None
+
+    @property
+    def port(self) -> int:
+        """Where gRPC is."""
+        return self.rpc.port
+
+    @property
+    def http_port(self) -> int:
+        """Where HTTP is."""
+        return self.http.port if self.http else 0
+
+    async def stop(self, grace: float) -> None:
+        """Takes nothing new, and gives what is under way `grace` seconds."""
+        ends = [self.rpc.stop(grace)]
+        if self.http is not None:
+            ends.append(self.http.stop(grace))
+        await asyncio.gather(*ends)
+
+
 async def serve(
     app: App,
     before_start: grpc.GenericRpcHandler | None = None,
     *,
     shared_port: bool = False,
-) -> RpcServer:
-    """Opens the port of one process and serves. Raises Unavailable where it is taken.
+) -> Ports:
+    """Opens the ports of one process and serves. Raises Unavailable where one is taken.
 
     `before_start` is a further handler: a benchmark measures beside the service's own methods.
-    With `shared_port` other processes may listen on the same port.
+    With `shared_port` other processes may listen on the same ports.
     """
     s = app.settings
     server = RpcServer(
@@ -286,5 +345,20 @@ async def serve(
     )
     if before_start is not None:
         server.add(before_start)
+    http = None
+    if s.http_listen:
+        http = HttpServer(
+            app.site,
+            s.http_listen,
+            max_connections=s.http_connections,
+            allow_plaintext=s.allow_plaintext,
+            shared_port=shared_port,
+        )
     await server.start()
-    return server
+    if http is not None:
+        try:
+            await http.start()
+        except Unavailable:
+            await server.stop(0)
+            raise
+    return Ports(server, http)

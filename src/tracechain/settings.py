@@ -30,6 +30,32 @@ class Settings(BaseSettings):
     listen: Annotated[str, Field(description="host:port of gRPC; port 0 takes a free one.")] = (
         "127.0.0.1:50051"
     )
+    http_listen: Annotated[
+        str,
+        Field(
+            description="host:port of the pages and the resolver; port 0 takes a free one; empty: "
+            "none are served."
+        ),
+    ] = "127.0.0.1:8080"
+    http_hosts: Annotated[
+        str,
+        Field(
+            description="Further names that pages are served under, with commas; those of "
+            "resolver and http_listen always are. A name that is not yours lets others pose as you."
+        ),
+    ] = ""
+    http_proxies: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=8,
+            description="Proxies in front, each of which adds to X-Forwarded-For. Too many: "
+            "clients choose the address that limits count; too few: all share one.",
+        ),
+    ] = 0
+    http_connections: Annotated[
+        int, Field(ge=1, description="HTTP connections of a process; one more is closed at once.")
+    ] = 4096
     allow_plaintext: Annotated[
         bool,
         Field(
@@ -122,8 +148,9 @@ class Settings(BaseSettings):
         float,
         Field(
             ge=0,
-            description="How long a commit waits for company right after another; the first after "
-            "a pause never waits.",
+            description="How long a commit waits for company at most, where the process is busy; "
+            "with time to spare it never does. Less gives fewer scans a second, more makes each "
+            "wait.",
         ),
     ] = 5.0
     event_queue: Annotated[

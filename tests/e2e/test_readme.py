@@ -41,6 +41,7 @@ def test_the_commands_and_the_program_of_a_readme_run(readme: str, tmp_path: Pat
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "TRACECHAIN_LISTEN": address,
+        "TRACECHAIN_HTTP_LISTEN": "127.0.0.1:0",
         "TRACECHAIN_SERVER": address,
     }
     process = subprocess.Popen(

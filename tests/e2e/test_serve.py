@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
+import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.command import serving, start
@@ -76,6 +77,24 @@ def test_workers_share_the_port_and_a_dead_one_is_replaced(tmp_path: Path) -> No
     assert len(_log(tmp_path, "stopped")) == 2
 
 
+def test_workers_share_the_port_of_the_pages(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2") as (_, _address):
+        assert _eventually(lambda: len(_log(tmp_path, "serving")) == 2)
+        ports = {entry["http_port"] for entry in _log(tmp_path, "serving")}
+        assert len(ports) == 1
+        (port,) = ports
+        # One connection each: the kernel gives them to either of the workers.
+        for _ in range(8):
+            assert httpx.get(f"http://127.0.0.1:{port}/healthz").text == "ok\n"
+        other = start(
+            ["serve", "--listen", "127.0.0.1:0", "--http-listen", f"127.0.0.1:{port}", "--json"],
+            tmp_path / "b",
+        )
+        other.communicate(timeout=30)
+        assert other.returncode == 1
+    assert '"PORT_TAKEN"' in (tmp_path / "b" / "log").read_text()
+
+
 def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2") as (process, _):
         assert _eventually(lambda: len(_log(tmp_path, "serving")) == 2)
@@ -91,7 +110,10 @@ def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path) -> None:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             listen = f"127.0.0.1:{taken.getsockname()[1]}"
-            process = start(["serve", "--listen", listen, "--workers", workers, "--json"], tmp_path)
+            process = start(
+                ["serve", "--listen", listen, "--http-listen", "", "--workers", workers, "--json"],
+                tmp_path,
+            )
             process.communicate(timeout=30)
         assert process.returncode == 1
     failures = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
@@ -100,22 +122,36 @@ def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path) -> None:
 
 def test_two_services_never_share_a_port_unasked(tmp_path: Path) -> None:
     with serving(tmp_path / "a", "--workers", "2") as (_, address):
-        other = start(["serve", "--listen", address, "--workers", "2", "--json"], tmp_path / "b")
+        other = start(
+            ["serve", "--listen", address, "--http-listen", "", "--workers", "2", "--json"],
+            tmp_path / "b",
+        )
         other.communicate(timeout=30)
         assert other.returncode == 1
 
 
 def test_plain_text_beyond_loopback_is_refused(tmp_path: Path) -> None:
-    process = start(["serve", "--listen", "0.0.0.0:0", "--json"], tmp_path)
-    process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert '"PLAINTEXT_REFUSED"' in (tmp_path / "log").read_text()
+    for listen, pages in (("0.0.0.0:0", "127.0.0.1:0"), ("127.0.0.1:0", "0.0.0.0:0")):
+        arguments = ["serve", "--listen", listen, "--http-listen", pages, "--json"]
+        process = start(arguments, tmp_path)
+        process.communicate(timeout=30)
+        assert process.returncode == 1
+    assert (tmp_path / "log").read_text().count('"PLAINTEXT_REFUSED"') == 2
 
 
 def test_a_redis_url_that_names_none_is_refused_with_an_example(tmp_path: Path) -> None:
     for workers in ("1", "2"):
         process = start(
-            ["serve", "--listen", "127.0.0.1:0", "--workers", workers, "--json"],
+            [
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--http-listen",
+                "",
+                "--workers",
+                workers,
+                "--json",
+            ],
             tmp_path,
             {"REDIS_URL": "redis+cluster://me:s3cret@a:1/0"},
         )

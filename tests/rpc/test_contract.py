@@ -120,10 +120,15 @@ def _forwarders() -> dict[str, int]:
                 continue
             given = [argument.arg for argument in node.args.args if argument.arg != "self"]
             for call in ast.walk(node):
-                if isinstance(call, ast.Call) and (place := _place(call, {})) is not None:
-                    reason = call.args[place] if len(call.args) > place else None
-                    if isinstance(reason, ast.Name) and reason.id in given:
-                        found[node.name] = given.index(reason.id)
+                if not isinstance(call, ast.Call):
+                    continue
+                reason = next((k.value for k in call.keywords if k.arg == "reason"), None)
+                if (place := _place(call, {})) is not None and len(call.args) > place:
+                    reason = call.args[place]
+                elif _name(call.func) != "ErrorInfo":
+                    continue
+                if isinstance(reason, ast.Name) and reason.id in given:
+                    found[node.name] = given.index(reason.id)
     return found
 
 

@@ -67,7 +67,8 @@ def serving(
     folder: Path, *arguments: str, **environment: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`tracechain serve` as a process of its own, and its address. Stopped at the end."""
-    process = start(["serve", "--listen", "127.0.0.1:0", "--json", *arguments], folder, environment)
+    ports = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+    process = start(["serve", *ports, "--json", *arguments], folder, environment)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -188,7 +188,13 @@ async def _serve(folder: Path, fields: dict[str, Any], leash: int) -> None:
     asyncio.get_running_loop().add_reader(leash, stop.set)
     app = await bootstrap.build(
         Settings(
-            **{"data_dir": folder, "listen": "127.0.0.1:0", "resolver": RESOLVER, **fields}  # type: ignore[arg-type]
+            **{  # type: ignore[arg-type]
+                "data_dir": folder,
+                "listen": "127.0.0.1:0",
+                "http_listen": "",
+                "resolver": RESOLVER,
+                **fields,
+            }
         )
     )
     kept = folder / "keys.json"

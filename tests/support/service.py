@@ -28,11 +28,10 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 import tracechain.v1
-from tracechain.bootstrap import App, build, serve
+from tracechain.bootstrap import App, Ports, build, serve
 from tracechain.domain.identifiers import gs1_check_digit
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
-from tracechain.rpc.server import RpcServer
 from tracechain.settings import Settings
 from tracechain.v1 import admin_pb2 as admin
 from tracechain.v1 import (
@@ -445,7 +444,7 @@ class World:
     """A running service and its parties."""
 
     app: App
-    server: RpcServer
+    server: Ports
     channel: grpc.aio.Channel
     target: str
     operator: Caller
@@ -459,6 +458,11 @@ class World:
     nobody: Caller
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     stopped: bool = False
+
+    @property
+    def http(self) -> str:
+        """Where the pages are: http://127.0.0.1:port."""
+        return f"http://127.0.0.1:{self.server.http_port}"
 
     async def lot(
         self,
@@ -527,6 +531,7 @@ def settings_for(folder: Path, **fields: Any) -> Settings:
     # whole nodes run as it is delivered.
     known = {
         "listen": "127.0.0.1:0",
+        "http_listen": "127.0.0.1:0",
         "data_dir": folder,
         "resolver": RESOLVER,
         "store_process": False,

@@ -10,7 +10,7 @@ import grpc
 import typer
 
 from tracechain.cli.failure import Stop
-from tracechain.rpc.address import is_loopback
+from tracechain.domain.address import is_loopback
 from tracechain.v1 import (
     admin_pb2_grpc,
     capture_pb2_grpc,

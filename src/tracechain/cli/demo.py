@@ -31,6 +31,9 @@ def demo(
     listen: Annotated[
         str, typer.Option(help="host:port to serve on; port 0 takes a free one.")
     ] = "127.0.0.1:0",
+    http_listen: Annotated[
+        str, typer.Option(help="host:port of the pages; port 0 takes a free one.")
+    ] = "127.0.0.1:0",
     as_json: AsJson = False,
 ) -> None:
     """Run a product's journey from factory to recall, then go on serving so that one can try it.
@@ -46,7 +49,12 @@ def demo(
     configure_logs("error", "console")
     with tempfile.TemporaryDirectory(prefix="tracechain-demo-") as folder:
         settings = Settings(
-            listen=listen, data_dir=Path(folder), workers=1, redis_url="", kek_file=None
+            listen=listen,
+            http_listen=http_listen,
+            data_dir=Path(folder),
+            workers=1,
+            redis_url="",
+            kek_file=None,
         )
         uvloop.run(_run(settings, once=once, as_json=as_json))
 

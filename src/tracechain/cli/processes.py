@@ -33,19 +33,22 @@ _MAX_PAUSE = 30.0
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-def run(settings: Settings, ready: Callable[[int], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C; `ready` is told the port. Raises Stop, TracechainError."""
+# Told the ports of gRPC and of HTTP (0: none) once all is served.
+Ready = Callable[[int, int], None]
+
+
+def run(settings: Settings, ready: Ready) -> None:
+    """Serves until SIGTERM or Ctrl-C. Raises Stop, TracechainError."""
     configure_logs(settings.log_level, settings.log_format)
     if settings.workers > 1:
         _supervise(settings, ready)
         return
-    _hold_port(settings.listen, shared=False)[0].close()
+    for held, _ in _hold_ports(settings, shared=False):
+        held.close()
     uvloop.run(serve_until_stopped(settings, ready))
 
 
-async def serve_until_stopped(
-    settings: Settings, ready: Callable[[int], None], leash: Pipe | None = None
-) -> None:
+async def serve_until_stopped(settings: Settings, ready: Ready, leash: Pipe | None = None) -> None:
     """One process's service until a signal, or until the other end of `leash` is closed; a
     process on a leash shares its port with others."""
     stopped = asyncio.Event()
@@ -58,8 +61,15 @@ async def serve_until_stopped(
     try:
         server = await bootstrap.serve(app, shared_port=leash is not None)
         garbage.settle()
-        _LOG.info("serving", listen=settings.listen, port=server.port, pid=os.getpid())
-        ready(server.port)
+        _LOG.info(
+            "serving",
+            listen=settings.listen,
+            port=server.port,
+            http_listen=settings.http_listen,
+            http_port=server.http_port,
+            pid=os.getpid(),
+        )
+        ready(server.port, server.http_port)
         await stopped.wait()
         if leash is not None:
             loop.remove_reader(leash.fileno())
@@ -74,7 +84,7 @@ def _work(settings: Settings, leash: Pipe, ready: Pipe) -> None:
     """The life of a worker process."""
     configure_logs(settings.log_level, settings.log_format, worker=os.getpid())
     try:
-        uvloop.run(serve_until_stopped(settings, ready.send, leash))
+        uvloop.run(serve_until_stopped(settings, lambda *ports: ready.send(ports), leash))
     except Exception as error:
         failure = explain(error)
         if failure is None:
@@ -101,10 +111,12 @@ class _Worker:
         self._ours.close()
 
 
-def _supervise(settings: Settings, ready: Callable[[int], None]) -> None:
+def _supervise(settings: Settings, ready: Ready) -> None:
     asyncio.run(_prepare(settings))
-    held, listen = _hold_port(settings.listen, shared=True)
-    own = settings.model_copy(update={"listen": listen, "workers": 1})
+    ports = _hold_ports(settings, shared=True)
+    names = ("listen", "http_listen")[: len(ports)]
+    listens = dict(zip(names, (listen for _, listen in ports), strict=True))
+    own = settings.model_copy(update={**listens, "workers": 1})
     stopping = False
 
     def stop(*_: object) -> None:
@@ -117,7 +129,8 @@ def _supervise(settings: Settings, ready: Callable[[int], None]) -> None:
     try:
         for worker in workers:
             _await_ready(worker)
-        ready(int(listen.rpartition(":")[2]))
+        numbers = [int(listen.rpartition(":")[2]) for _, listen in ports]
+        ready(*[*numbers, 0][:2])
         pause = 0.0
         while not stopping:
             time.sleep(0.1)
@@ -137,7 +150,8 @@ def _supervise(settings: Settings, ready: Callable[[int], None]) -> None:
             worker.process.join(settings.drain_seconds + 10)
             if worker.process.is_alive():
                 worker.process.kill()
-        held.close()
+        for held, _ in ports:
+            held.close()
 
 
 async def _prepare(settings: Settings) -> None:
@@ -145,12 +159,24 @@ async def _prepare(settings: Settings) -> None:
     await (await bootstrap.build(settings)).close()
 
 
-def _hold_port(listen: str, *, shared: bool) -> tuple[socket.socket, str]:
+def _hold_ports(settings: Settings, *, shared: bool) -> list[tuple[socket.socket, str]]:
+    """The port of gRPC and, where there is one, that of HTTP. Raises as `_hold_port` does."""
+    held = [_hold_port("listen", settings.listen, shared=shared)]
+    if settings.http_listen:
+        try:
+            held.append(_hold_port("http_listen", settings.http_listen, shared=shared))
+        except Stop:
+            held[0][0].close()
+            raise
+    return held
+
+
+def _hold_port(name: str, listen: str, *, shared: bool) -> tuple[socket.socket, str]:
     """Keeps the port for the workers without listening: none is lost between two of them, and
     port 0 becomes the same number for all. Raises Stop PORT_TAKEN, INVALID_SETTING."""
     host, _, port = listen.rpartition(":")
     if not port.isdigit():
-        raise Stop("INVALID_SETTING", f"listen: {listen} is not of the form host:port")
+        raise Stop("INVALID_SETTING", f"{name}: {listen} is not of the form host:port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     held = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -164,7 +190,9 @@ def _hold_port(listen: str, *, shared: bool) -> tuple[socket.socket, str]:
     except (OSError, OverflowError):
         held.close()
         raise Stop(
-            "PORT_TAKEN", f"cannot listen on {listen}", "Choose another: --listen host:port."
+            "PORT_TAKEN",
+            f"cannot listen on {listen}",
+            f"Choose another: --{name.replace('_', '-')} host:port.",
         ) from None
     return held, f"{host}:{held.getsockname()[1] if shared else port}"
 

@@ -13,6 +13,10 @@ from tracechain.cli.output import done, note
 
 def serve(
     listen: Annotated[str, typer.Option(help="host:port; overrides TRACECHAIN_LISTEN.")] = "",
+    http_listen: Annotated[
+        str | None,
+        typer.Option(help="host:port of the pages; overrides TRACECHAIN_HTTP_LISTEN; '': none."),
+    ] = None,
     workers: Annotated[
         int, typer.Option(help="Processes that share the port; overrides TRACECHAIN_WORKERS.")
     ] = 0,
@@ -30,16 +34,22 @@ def serve(
     given: dict[str, object] = {}
     if listen:
         given["listen"] = listen
+    if http_listen is not None:
+        given["http_listen"] = http_listen
     if workers:
         given["workers"] = workers
     settings = Settings(**given)  # type: ignore[arg-type]
 
-    def ready(port: int) -> None:
+    def ready(port: int, http_port: int) -> None:
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
+        pages = f"http://{settings.http_listen.rpartition(':')[0]}:{http_port}" if http_port else ""
         if as_json:
-            print(json.dumps({"listening": address, "workers": settings.workers}), flush=True)
+            said = {"listening": address, "http": pages, "workers": settings.workers}
+            print(json.dumps(said), flush=True)
         else:
             done("listening on ", (address, "bold"), f", {settings.workers} process(es)")
+            if pages:
+                done("pages on ", (pages, "bold"))
             note("  stop with Ctrl-C")
 
     processes.run(settings, ready)

@@ -81,6 +81,7 @@ async def place(settings: Settings) -> AsyncIterator[Place]:
             apart = settings.model_copy(
                 update={
                     "listen": "127.0.0.1:0",
+                    "http_listen": "",
                     "data_dir": Path(folder),
                     "store_url": SecretStr(url),
                     "redis_url": "",

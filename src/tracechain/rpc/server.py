@@ -10,8 +10,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import Unavailable
-from tracechain.rpc.address import is_loopback
 from tracechain.rpc.gate import Gate
 
 _MAX_METADATA = 16 * 1024

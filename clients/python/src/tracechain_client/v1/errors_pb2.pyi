@@ -46,6 +46,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
     ERROR_REASON_TIME_IN_FUTURE: _ErrorReason.ValueType  # 19
     """A time is in the future."""
+    ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 20
+    """The HTTP around a request is not as the Connect protocol has it: its headers, its query, its
+    compression or the envelopes of its stream.
+    """
+    ERROR_REASON_UNKNOWN_METHOD: _ErrorReason.ValueType  # 21
+    """There is no method at this path."""
+    ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 22
+    """What is at this address takes no content of this type."""
+    ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 23
+    """A request or an answer is larger than is taken; the same again will not help."""
+    ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 24
+    """The time that the caller gave was over; what it asked for may have been done."""
     ERROR_REASON_INVALID_GTIN: _ErrorReason.ValueType  # 30
     """Not a GTIN of 8, 12, 13 or 14 digits."""
     ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: _ErrorReason.ValueType  # 31
@@ -149,7 +161,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_FIELD_NOT_ALLOWED: _ErrorReason.ValueType  # 165
     """The type of event has no such field."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 166
-    """EPCIS knows no such field in this place."""
+    """EPCIS, or a message given as JSON, has no such field in this place."""
     ERROR_REASON_INVALID_TIME: _ErrorReason.ValueType  # 167
     """Not an RFC 3339 time with a zone."""
     ERROR_REASON_INVALID_TIME_ZONE_OFFSET: _ErrorReason.ValueType  # 168
@@ -214,6 +226,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The setting redis_url names no server."""
     ERROR_REASON_LABELS_UNAVAILABLE: _ErrorReason.ValueType  # 219
     """The processes that draw labels do not last; repeat later."""
+    ERROR_REASON_PAGE_NOT_FOUND: _ErrorReason.ValueType  # 230
+    """No page, file or thing is at this address."""
+    ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 231
+    """The address is there, and not for this method of HTTP."""
+    ERROR_REASON_WRONG_HOST: _ErrorReason.ValueType  # 232
+    """The service does not answer the name that the request was sent to."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -245,6 +263,18 @@ ERROR_REASON_INVALID_DATE: ErrorReason.ValueType  # 18
 """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
 ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 19
 """A time is in the future."""
+ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 20
+"""The HTTP around a request is not as the Connect protocol has it: its headers, its query, its
+compression or the envelopes of its stream.
+"""
+ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 21
+"""There is no method at this path."""
+ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 22
+"""What is at this address takes no content of this type."""
+ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 23
+"""A request or an answer is larger than is taken; the same again will not help."""
+ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 24
+"""The time that the caller gave was over; what it asked for may have been done."""
 ERROR_REASON_INVALID_GTIN: ErrorReason.ValueType  # 30
 """Not a GTIN of 8, 12, 13 or 14 digits."""
 ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: ErrorReason.ValueType  # 31
@@ -348,7 +378,7 @@ ERROR_REASON_MISSING_BIZ_TRANSACTION: ErrorReason.ValueType  # 164
 ERROR_REASON_FIELD_NOT_ALLOWED: ErrorReason.ValueType  # 165
 """The type of event has no such field."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 166
-"""EPCIS knows no such field in this place."""
+"""EPCIS, or a message given as JSON, has no such field in this place."""
 ERROR_REASON_INVALID_TIME: ErrorReason.ValueType  # 167
 """Not an RFC 3339 time with a zone."""
 ERROR_REASON_INVALID_TIME_ZONE_OFFSET: ErrorReason.ValueType  # 168
@@ -413,4 +443,10 @@ ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
 ERROR_REASON_LABELS_UNAVAILABLE: ErrorReason.ValueType  # 219
 """The processes that draw labels do not last; repeat later."""
+ERROR_REASON_PAGE_NOT_FOUND: ErrorReason.ValueType  # 230
+"""No page, file or thing is at this address."""
+ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 231
+"""The address is there, and not for this method of HTTP."""
+ERROR_REASON_WRONG_HOST: ErrorReason.ValueType  # 232
+"""The service does not answer the name that the request was sent to."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,40 @@
+"""Headers that every answer carries, whatever it is: also a 400 of the parser and a 500.
+
+The policy allows nothing but what this service serves itself. Were a template to let a script
+through, the browser would still not run it.
+"""
+
+from __future__ import annotations
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        # The QR reader of /scan is WebAssembly.
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "worker-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        # No text becomes markup or a script's address, but for the worker's in pwa.js.
+        "require-trusted-types-for 'script'",
+        "trusted-types tracechain",
+    )
+)
+
+SECURITY: tuple[tuple[str, str], ...] = (
+    ("content-security-policy", POLICY),
+    ("x-content-type-options", "nosniff"),
+    # A code is a secret of who holds the product: no other site learns it from a link.
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(self), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("x-frame-options", "DENY"),
+)
+
+# A personal answer is kept by nobody: no cache on the way, and not the browser's.
+NO_STORE = (b"cache-control", b"no-store")

@@ -1,0 +1,239 @@
+"""The HTTP server of one process: uvicorn in the service's own loop, bounded in all directions.
+
+Promises that a client who is slow, endless or many takes no more than its place: a head that is
+too large or too slow, a body that does not move and a connection too many are ended here. Were it
+lax, a few idle connections would keep everybody out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from asyncio import TimerHandle
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from tracechain.domain.address import is_loopback
+from tracechain.domain.errors import Unavailable
+from tracechain.web.headers import SECURITY
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+# Of a request line with its headers. A scanned link has some 200 bytes.
+MAX_HEAD = 16 * 1024
+_HEAD_SECONDS = 10.0
+# How long a body may stand still.
+_BODY_SECONDS = 30.0
+_KEEP_ALIVE_SECONDS = 15
+
+
+class HttpServer:
+    """Serves an ASGI app until it is stopped. Several processes may listen on one port."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listen: str,
+        *,
+        max_connections: int,
+        allow_plaintext: bool,
+        shared_port: bool = False,
+    ) -> None:
+        if not allow_plaintext and not is_loopback(listen):
+            raise Unavailable(
+                "PLAINTEXT_REFUSED",
+                f"{listen} is reachable from outside and there is no TLS; put a proxy that does "
+                "TLS in front and set TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
+            )
+        self._listen = listen
+        self._shared = shared_port
+
+        class Connection(_Connection):
+            most = max_connections
+
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                app,
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                # What a client sends wrong is answered to it and is no line in our log.
+                log_level="error",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=list(SECURITY),
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Opens the port. Raises Unavailable PORT_TAKEN."""
+        opened = _open(self._listen, shared=self._shared)
+        self.port = opened.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve([opened]))
+        await self._server.began.wait()
+
+    async def stop(self, grace: float) -> None:
+        """Takes no new connection, and gives requests under way `grace` seconds."""
+        if self._task is not None:
+            # The setting is whole seconds by its type; the wait takes any.
+            self._server.config.timeout_graceful_shutdown = grace  # type: ignore[assignment]
+            self._server.ending.set()
+            await self._task
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signals, which are the command line's, and told to stop by an event."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.began = asyncio.Event()
+        self.ending = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # Before the first connection: it takes the headers that every answer carries from here.
+        await self.on_tick(0)
+        await super().startup(sockets)
+        self.began.set()
+
+    async def main_loop(self) -> None:
+        while not self.ending.is_set():
+            try:
+                await asyncio.wait_for(self.ending.wait(), 1.0)
+            except TimeoutError:
+                await self.on_tick(0)
+
+
+class _HeadTooLarge(Exception):
+    """Ends the parsing of a head."""
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that may not take more than its share."""
+
+    most = 1
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_head = True
+        self._unfinished = False
+        self._head_bytes = self._unread = 0
+        self._timer: TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.close()
+            return
+        self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if not self._unfinished:
+            self._disarm()
+        elif self._in_head:
+            # What has not come to its end is held by the parser, and counts as well.
+            self._unread += len(data)
+            if self._unread > MAX_HEAD:
+                self._refuse(431, "the head of the request is too large")
+            elif self._timer is None:
+                self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+        else:
+            self._disarm()
+            self._timer = self.loop.call_later(_BODY_SECONDS, self._too_slow)
+
+    def on_message_begin(self) -> None:
+        self._unfinished = self._in_head = True
+        self._head_bytes = self._unread = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._unfinished = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._head_bytes > MAX_HEAD:
+            self._refuse(431, "the head of the request is too large")
+        else:
+            self._refuse(400, "this is no HTTP request")
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD:
+            raise _HeadTooLarge
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        if self.flow.read_paused:
+            # It is we who do not read.
+            self._timer = self.loop.call_later(_BODY_SECONDS, self._too_slow)
+        elif self._in_head or not self.cycle.response_started:
+            self._refuse(408, "the request did not come to its end in time")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, words: str) -> None:
+        """Answers in the parser's stead and ends the connection."""
+        self._disarm()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(words)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+        ]
+        lines = [name + b": " + value + b"\r\n" for name, value in headers]
+        self.transport.write(STATUS_LINE[status] + b"".join(lines) + b"\r\n" + words.encode())
+        self.transport.close()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _open(listen: str, *, shared: bool) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened.bind((host, int(port)))
+        opened.setblocking(False)
+    except (OSError, OverflowError, ValueError):
+        opened.close()
+        raise Unavailable("PORT_TAKEN", f"cannot listen on {listen}") from None
+    return opened
