@@ -24,6 +24,7 @@ from tracechain.adapters.keys import (
     master_key_from_file,
     master_key_from_text,
 )
+from tracechain.adapters.labels.press import PooledLabels
 from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.postgres import open_store as open_postgres
@@ -45,6 +46,7 @@ from tracechain.app.credentials import Credentials
 from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactSource
 from tracechain.app.issuing import Issuing
 from tracechain.app.keyring import Keyring
+from tracechain.app.labelling import Labelling
 from tracechain.app.parties import Parties
 from tracechain.app.ports import Cache, Store
 from tracechain.app.products import Products
@@ -113,6 +115,7 @@ class App:
     _changes: Changes
     _caches: CacheStack
     _press: Press
+    _labels: PooledLabels
     _poll: asyncio.Task[None]
 
     async def close(self) -> None:
@@ -124,6 +127,7 @@ class App:
             await group.close()
         await self._caches.close()
         await self._press.close()
+        await self._labels.close()
         await self.store.close()
 
 
@@ -224,8 +228,10 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     )
     claiming = Claiming(proofs.prove, facts, store, digester, clock)
     press = Press(master, settings.sign_processes or os.cpu_count() or 1)
+    labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
     products = Products(store, store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
+    labelling = Labelling(store, keyring, visibility, press, labels, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
     capturing = Capturing(
         resolver,
@@ -242,7 +248,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
 
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring),
-        IssuanceServicer(products, issuing),
+        IssuanceServicer(products, issuing, labelling),
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
@@ -257,7 +263,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        gate, site, proofs, scans, events, changes, caches, press, poll,
+        gate, site, proofs, scans, events, changes, caches, press, labels, poll,
     )  # fmt: skip
 
 
