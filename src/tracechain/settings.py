@@ -175,8 +175,8 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=0,
-            description="Processes that make the codes of large orders, started with the first; "
-            "0: one for each core.",
+            description="Processes that make the codes of large orders, started with the first, "
+            "and as many that draw labels; 0: one for each core.",
         ),
     ] = 0
     max_message_bytes: Annotated[
