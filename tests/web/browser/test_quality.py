@@ -29,7 +29,7 @@ async def faults(page: Page) -> list[str]:
     """What axe-core finds wrong, each with the element."""
     found = await Axe().run(page, options=RULES)
     return [
-        f"{violation['id']}：{node['html']} {node['failureSummary']}"
+        f"{violation['id']}: {node['html']} {node['failureSummary']}"
         for violation in found.response["violations"]
         for node in violation["nodes"]
     ]
