@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import capture, growth, issue, overload, province, recall, scale, size, verify
+from benchmarks import capture, growth, issue, overload, page, province, recall, scale, size, verify
 
 RESULTS = Path(__file__).parent / "results.json"
 MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str, object]]]] = {
@@ -22,6 +22,7 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "size": (size.measure, lambda: size.measure(4)),
     "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None)),
     "scale": (scale.measure, lambda: scale.measure(400, 500, 1000, 4)),
+    "page": (page.measure, lambda: page.measure(1)),
     "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3)),
 }
 

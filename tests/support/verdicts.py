@@ -1,4 +1,4 @@
-"""A code for every verdict that a scan can end in, made through the service as parties make them."""
+"""A code for every verdict that a scan can end in, made through the service as parties do."""
 
 from __future__ import annotations
 

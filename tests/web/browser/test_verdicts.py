@@ -51,7 +51,7 @@ async def test_every_verdict(
             await page.goto(surfer.path(code))
             wrong += [f"{reason}: {fault}" for fault in await _faults(page, reason, lang, scripts)]
             await shoot(
-                page, f"verdict-{reason.lower()}-{lang}-{size}-{scripts and 'js' or 'nojs'}"
+                page, f"verdict-{reason.lower()}-{lang}-{size}-{'js' if scripts else 'nojs'}"
             )
     assert wrong == []
 
