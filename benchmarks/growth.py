@@ -1,8 +1,9 @@
-"""What a call costs as the store grows: one store, filled up and measured at each power of ten.
+"""What a call costs as the store grows: a store of each power of ten, and then their comparison.
 
-At each size, one call after the other (so latency is cost, not queueing): tracing a unit through
-four levels of containers with fifty events in its story, VerifyCode, CaptureEvents of one event,
-and the do-nothing RPC for scale. Units are taken from anywhere in the store.
+Then all sizes take turns, round after round, so that what else the machine does falls on all alike.
+One call after the other (so latency is cost, not queueing): tracing a unit through four levels of
+containers with fifty events in its story, VerifyCode, CaptureEvents of one event, and the
+do-nothing RPC for scale. Units are taken from anywhere in the store.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import asyncio
 import datetime
 import itertools
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,78 +43,101 @@ CALLS = {
 _ROUNDS = 5
 
 
+@dataclass(frozen=True)
+class Grown:
+    """A running server on a store of a size."""
+
+    made: Stand
+    filling: Filling
+    events: int
+    scans: int
+    filled_events_per_second: int
+
+
 def measure(
     sizes: tuple[int, ...] = SIZES, samples: int = SAMPLES, plotted: Path | None = PLOT
 ) -> dict[str, object]:
     """Milliseconds by backend, size and call. Draws `plotted` and prints a table."""
-    found: dict[str, Any] = {backend.name: _on(backend, sizes, samples) for backend in BACKENDS}
+    found: dict[str, Any] = {}
+    for backend in BACKENDS:
+        with grown(backend, sizes) as stores:
+            found[backend.name] = compare(stores, samples)
     print(table(found), flush=True)
     if plotted is not None:
         plot.growth(found, plotted, datetime.date.today().isoformat())
     return found
 
 
-def _on(backend: Backend, sizes: tuple[int, ...], samples: int) -> dict[str, object]:
-    with stand(backend) as made:
-        points = asyncio.run(_grow(made, sizes, samples))
-    first, last = points[0]["trace"]["p50_ms"], points[-1]["trace"]["p50_ms"]
+@contextmanager
+def grown(backend: Backend, sizes: tuple[int, ...]) -> Iterator[list[Grown]]:
+    """A store of each size, with a server on it."""
+    with ExitStack() as stack:
+        stores = []
+        for size in sizes:
+            made, scans = stack.enter_context(stand(backend)), min(size, MOST_SCANS)
+            filling, speed = asyncio.run(_fill(made, size, scans))
+            print(f"  {backend.name}: {size} events ({speed:.0f}/s)", file=sys.stderr, flush=True)
+            stores.append(Grown(made, filling, size, scans, round(speed)))
+        yield stores
+
+
+async def _fill(made: Stand, events: int, scans: int) -> tuple[Filling, float]:
+    app = await bootstrap.build(Settings(**made.settings, log_level="error"))
+    try:
+        filling = Filling(app)
+        return filling, (await filling.grow(events, scans))[0]
+    finally:
+        await app.close()
+
+
+def compare(stores: Sequence[Grown], samples: int = SAMPLES) -> dict[str, Any]:
+    """Medians and tails of each call on each store, the stores taking turns."""
+    seconds = itertools.count()
+    whole = [{name: Result() for name in CALLS} for _ in stores]
+    share = max(1, samples // _ROUNDS)
+    for number in range(_ROUNDS + 1):
+        for name in CALLS:
+            for store, results in zip(stores, whole, strict=True):
+                result = _drive(store, name, share, seconds)
+                if number:  # the first round warms up
+                    results[name].absorb(result)
+    points = [
+        {
+            "events": store.events,
+            "scans": store.scans,
+            "filled_events_per_second": store.filled_events_per_second,
+            **{
+                name: {
+                    "p50_ms": round(result.percentile(0.5) * 1000, 2),
+                    "p99_ms": round(result.percentile(0.99) * 1000, 2),
+                }
+                for name, result in results.items()
+            },
+        }
+        for store, results in zip(stores, whole, strict=True)
+    ]
+    first, last = (whole[at]["trace"].percentile(0.5) for at in (0, -1))
     return {
         "trace_median_growth": round(last / first, 2),
-        "from_events": sizes[0],
-        "to_events": sizes[-1],
+        "from_events": stores[0].events,
+        "to_events": stores[-1].events,
         "points": points,
         "ceiling": {"trace_median_growth": 1.5},
     }
 
 
-async def _grow(made: Stand, sizes: tuple[int, ...], samples: int) -> list[dict[str, Any]]:
-    app = await bootstrap.build(Settings(**made.settings, log_level="error"))
-    try:
-        filling = Filling(app)
-        seconds = itertools.count()
-        points = []
-        for size in sizes:
-            events, scans = await filling.grow(size, min(size, MOST_SCANS))
-            print(f"  {size} events ({events:.0f}/s, scans {scans:.0f}/s)", file=sys.stderr)
-            point = await asyncio.to_thread(_measure, made, filling, samples, seconds)
-            points.append(
-                {
-                    "events": size,
-                    "scans": min(size, MOST_SCANS),
-                    "filled_events_per_second": round(events),
-                    **point,
-                }
-            )
-        return points
-    finally:
-        await app.close()
-
-
-def _measure(
-    made: Stand, filling: Filling, samples: int, seconds: itertools.count[int]
-) -> dict[str, Any]:
-    whole = {name: Result() for name in CALLS}
-    share = max(1, samples // _ROUNDS)
-    for number in range(_ROUNDS + 1):
-        for name, method in CALLS.items():
-            result = drive(
-                made.port,
-                method,
-                _requests(name, filling, share, seconds),
-                connections=1,
-                width=1,
-                metadata=made.metadata("issuer") if name in ("trace", "capture") else (),
-            )
-            _check(name, result, share)
-            if number:  # the first round warms up
-                whole[name].absorb(result)
-    return {
-        name: {
-            "p50_ms": round(result.percentile(0.5) * 1000, 2),
-            "p99_ms": round(result.percentile(0.99) * 1000, 2),
-        }
-        for name, result in whole.items()
-    }
+def _drive(store: Grown, name: str, calls: int, seconds: itertools.count[int]) -> Result:
+    made = store.made
+    result = drive(
+        made.port,
+        CALLS[name],
+        _requests(name, store.filling, calls, seconds),
+        connections=1,
+        width=1,
+        metadata=made.metadata("issuer") if name in ("trace", "capture") else (),
+    )
+    _check(name, result, calls)
+    return result
 
 
 def _requests(

@@ -48,9 +48,10 @@ def configure_logs(level: str, form: Literal["json", "console"], **always: objec
     )
 
 
-class _Lines(structlog.PrintLogger):
-    """Prints lines, and loses them where nobody takes them: a full disk under the log must not
-    fail the call that had something to say."""
+class _Lines(structlog.WriteLogger):
+    """Writes each line with its end in one piece, since several processes share the stream; and
+    loses lines where nobody takes them: a full disk under the log must not fail the call that had
+    something to say."""
 
     def msg(self, message: str) -> None:
         with suppress(OSError, ValueError):

@@ -41,7 +41,8 @@ def _eventually(holds: Callable[[], bool], seconds: float = 20) -> bool:
 
 def _log(folder: Path, event: str) -> list[dict[str, object]]:
     found = []
-    for line in (folder / "log").read_text().splitlines():
+    # Without what follows the last end of line: a line that is still being written.
+    for line in (folder / "log").read_text().split("\n")[:-1]:
         if line.startswith("{") and (entry := json.loads(line)).get("event") == event:
             found.append(entry)
     return found

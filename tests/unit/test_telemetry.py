@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -53,3 +55,20 @@ def test_people_see_the_traceback_without_locals() -> None:
 def test_a_log_that_cannot_be_written_fails_nobody() -> None:
     for form in ("json", "console"):
         assert _run(form, "/dev/full").stdout == "still here\n"
+
+
+def test_a_line_is_written_in_one_piece() -> None:
+    # Workers share the stream: a line in two writes is mixed with another's. Each write to a
+    # socket of this kind is a packet of its own, also where Python does not buffer.
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        subprocess.run(
+            [sys.executable, "-u", "-c", _PROGRAM, "json"],
+            stdout=subprocess.DEVNULL,
+            stderr=theirs.fileno(),
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            check=True,
+        )
+        packets = [ours.recv(1 << 20) for _ in range(2)]
+    assert [json.loads(packet)["level"] for packet in packets] == ["info", "error"]
+    assert all(packet.endswith(b"\n") for packet in packets)
