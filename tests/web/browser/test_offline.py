@@ -123,7 +123,7 @@ async def _nothing_personal_is_kept(page: Page) -> None:
     )
     paths = {path for path, _ in kept if not path.startswith("/static/")}
     pages = {f"/{page}?lang={lang}" for page in ("offline", "scan") for lang in ("zh", "en")}
-    facts = {f"/.well-known/{name}.json" for name in ("jwks", "revocations", "recalls")}
+    facts = {"/.well-known/jwks.json", "/.well-known/revocations.json", "/recalls.json"}
     assert paths == pages | facts
     assert all(cookie is None for _, cookie in kept)
     assert any(path.endswith("/offline.js") for path, _ in kept)

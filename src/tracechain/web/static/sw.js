@@ -12,9 +12,7 @@ const FILES = [
 ].map((name) => STATIC + name);
 const PAGES = ["/offline", "/scan"];
 const LANGUAGES = ["zh", "en"];
-const PUBLISHED = [
-  "/.well-known/jwks.json", "/.well-known/recalls.json", "/.well-known/revocations.json",
-];
+const PUBLISHED = ["/.well-known/jwks.json", "/.well-known/revocations.json", "/recalls.json"];
 
 addEventListener("install", (event) => event.waitUntil(install()));
 addEventListener("activate", (event) => event.waitUntil(activate()));
