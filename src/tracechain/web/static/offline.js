@@ -99,4 +99,4 @@ function list(texts) {
 }
 
 const page = document.getElementById("offline");
-if (page) await show(page);
+if (page) show(page);

@@ -20,4 +20,4 @@ export async function showCheck(page, place) {
 
 const page = document.getElementById("scan");
 const place = document.getElementById("browser-check");
-if (page && place && page.dataset.code) await showCheck(page, place);
+if (page && place && page.dataset.code) showCheck(page, place);
