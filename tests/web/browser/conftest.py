@@ -161,6 +161,13 @@ async def settled(context: BrowserContext) -> None:
     """Waits until the service worker of a context is at work and has stored what it stores."""
     page = await context.new_page()
     await page.goto("/scan")
-    await page.evaluate("navigator.serviceWorker.ready")
-    await page.wait_for_function("navigator.serviceWorker.controller !== null")
+    await page.evaluate(
+        """async () => {
+            const { serviceWorker } = navigator;
+            await serviceWorker.ready;
+            if (!serviceWorker.controller) {
+              await new Promise((done) => (serviceWorker.oncontrollerchange = done));
+            }
+        }"""
+    )
     await page.close()

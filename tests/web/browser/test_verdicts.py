@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.support.service import World
 from tests.support.verdicts import OUTCOMES, codes_of_every_verdict
@@ -103,18 +103,19 @@ async def test_the_other_language_is_one_touch_away_and_no_second_scan(
 
 
 async def test_a_server_that_praises_a_forged_code_is_contradicted(
-    surfer: Surfer, codes: dict[VerdictReason, str]
+    surfer: Surfer, world: World, codes: dict[VerdictReason, str]
 ) -> None:
-    async def lie(route: object) -> None:
-        answer = await route.fetch()  # type: ignore[attr-defined]
-        text = (await answer.text()).replace(
-            codes[VerdictReason.SCANNED_BEFORE], codes[VerdictReason.TOKEN_FALSE]
-        )
-        await route.fulfill(response=answer, body=text)  # type: ignore[attr-defined]
+    lot = await world.lot()
+    (code,) = await lot.issue(1)
+
+    async def lie(route: Route) -> None:
+        answer = await route.fetch()
+        text = (await answer.text()).replace(code.uri, codes[VerdictReason.TOKEN_FALSE])
+        await route.fulfill(response=answer, body=text)
 
     async with surfer.page() as page:
         await page.route("**/01/**", lie)
-        await page.goto(surfer.path(codes[VerdictReason.SCANNED_BEFORE]))
+        await page.goto(surfer.path(code.uri))
         await expect(page.locator("#scan")).to_have_attribute("data-outcome", "genuine")
         await expect(page.locator("#browser-check")).to_have_attribute("data-status", "FALSE")
         await expect(page.locator("#browser-check")).to_contain_text("该码系伪造")
