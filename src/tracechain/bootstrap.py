@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,9 @@ from tracechain.adapters.keys import (
     master_key_from_file,
     master_key_from_text,
 )
+from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
+from tracechain.adapters.photos import PillowPhotos
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
 from tracechain.adapters.postgres.citus import distribute
@@ -43,13 +45,17 @@ from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
 from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactSource
 from tracechain.app.issuing import Issuing
+from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
+from tracechain.app.linking import Linking
+from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
 from tracechain.app.ports import Cache, Store
 from tracechain.app.products import Products
 from tracechain.app.proving import Prover
 from tracechain.app.reading import Reading
 from tracechain.app.recalling import Recalling
+from tracechain.app.reporting import Reporting
 from tracechain.app.resolving import Resolver
 from tracechain.app.scanning import Scanning
 from tracechain.app.stories import Stories
@@ -61,8 +67,10 @@ from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
 from tracechain.rpc.capture import EventServicer
+from tracechain.rpc.connect import CONNECT_PREFIX, ConnectApp
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
+from tracechain.rpc.openapi import OPENAPI_PATH, OpenApiDocument
 from tracechain.rpc.provenance import ProvenanceServicer
 from tracechain.rpc.server import RpcServer, Servicer
 from tracechain.rpc.supervision import SupervisionServicer
@@ -70,10 +78,10 @@ from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 from tracechain.web.app import Site
 from tracechain.web.server import HttpServer
-from tracechain.web.site import make_site
+from tracechain.web.site import Services, make_site
 
 _LOG = structlog.get_logger(__name__)
-# How long codes wait for others to be proved with, in seconds.
+# How long codes wait at most for others to be proved with, in seconds.
 _PROOF_LINGER = 0.004
 
 
@@ -110,17 +118,20 @@ class App:
     _changes: Changes
     _caches: CacheStack
     _press: Press
-    _poll: asyncio.Task[None]
+    _photos: PillowPhotos
+    _polls: list[asyncio.Task[None]]
 
     async def close(self) -> None:
         """Finishes what was accepted, then closes everything."""
-        self._poll.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._poll
+        for poll in self._polls:
+            poll.cancel()
+            with suppress(asyncio.CancelledError):
+                await poll
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
         await self._caches.close()
         await self._press.close()
+        self._photos.close()
         await self.store.close()
 
 
@@ -187,11 +198,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
     stories = Stories(store)
+    load = Load()
     scans = GroupedScans(
         store,
         capacity=settings.scan_queue,
         width=settings.scan_group,
-        linger=settings.scan_linger_ms / 1000,
+        linger=partial(load.linger, settings.scan_linger_ms / 1000),
     )
     events = GroupedEvents(store, capacity=settings.event_queue, width=64)
     truth = StoredFacts(store, store, visibility)
@@ -204,7 +216,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         prover,
         CryptoPool(master, 1),
         capacity=settings.scan_queue,
-        linger=_PROOF_LINGER,
+        linger=partial(load.linger, _PROOF_LINGER),
     )
     scanning = Scanning(
         prover,
@@ -236,31 +248,63 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     tracing = Tracing(store, store, store, resolver, stories, visibility)
     assessing = Assessing(store, store, resolver, tracing, stories, visibility)
 
+    linking = Linking(store, store, store, visibility, clock)
+    photos = PillowPhotos()
+    reporting = Reporting(store, resolver, photos, clock)
+    notices = Notices(store, store, store)
+
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring),
-        IssuanceServicer(products, issuing),
+        IssuanceServicer(products, issuing, linking),
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
-        SupervisionServicer(recalling),
+        SupervisionServicer(recalling, reporting),
     ]
-    site = make_site(resolver=settings.resolver, hosts=http_hosts(settings))
-    poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
+    gate = Gate(credentials, Admission(settings.max_calls, settings.max_streams))
+    site = make_site(
+        Services(
+            scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
+        ),
+        resolver=settings.resolver,
+        hosts=http_hosts(settings),
+        proxies=settings.http_proxies,
+        form_key=master.derive("web-form/v1"),
+        mounts=json_api(gate, servicers, settings.max_message_bytes),
+    )
+    polls = [asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000))]
+    if settings.http_listen:
+        every = settings.recall_poll_ms / 1000
+        polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        Gate(credentials, Admission(settings.max_calls, settings.max_streams)), site,
-        proofs, scans, events, changes, caches, press, poll,
+        gate, site, proofs, scans, events, changes, caches, press, photos, polls,
     )  # fmt: skip
 
 
-async def _poll_keys(keyring: Keyring, interval: float) -> None:
-    while True:
+def json_api(
+    gate: Gate, servicers: Sequence[Servicer], max_message_bytes: int
+) -> dict[str, Callable[..., Awaitable[None]]]:
+    """The methods of the servicers over plain HTTP, past the same gate as gRPC's, and their
+    description: ASGI applications by what their paths begin with."""
+    return {
+        CONNECT_PREFIX: ConnectApp(gate, servicers, max_message_bytes=max_message_bytes),
+        OPENAPI_PATH: OpenApiDocument(),
+    }
+
+
+async def _poll(
+    what: str, refresh: Callable[[], Awaitable[None]], interval: float, *, at_once: bool = False
+) -> None:
+    if not at_once:
         await asyncio.sleep(interval)
+    while True:
         try:
-            await keyring.refresh()
+            await refresh()
         except TracechainError as error:
-            # The next round tries again; until then the keys that are known stay good.
-            _LOG.warning("key_poll_failed", reason=error.reason)
+            # The next round tries again; until then what is known stays good.
+            _LOG.warning("poll_failed", what=what, reason=error.reason)
+        await asyncio.sleep(interval)
 
 
 def http_hosts(settings: Settings) -> list[str]:

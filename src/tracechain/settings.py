@@ -148,8 +148,9 @@ class Settings(BaseSettings):
         float,
         Field(
             ge=0,
-            description="How long a commit waits for company right after another; the first after "
-            "a pause never waits.",
+            description="How long a commit waits for company at most, where the process is busy; "
+            "with time to spare it never does. Less gives fewer scans a second, more makes each "
+            "wait.",
         ),
     ] = 5.0
     event_queue: Annotated[
@@ -159,6 +160,14 @@ class Settings(BaseSettings):
     key_poll_ms: Annotated[
         int, Field(ge=10, description="How soon a node sees keys that another one made or revoked.")
     ] = 500
+    recall_poll_ms: Annotated[
+        int,
+        Field(
+            ge=100,
+            description="How soon the public list of recalls shows a new one. Scans do not wait "
+            "for it; less asks all of the store more often.",
+        ),
+    ] = 5000
     future_tolerance_s: Annotated[
         int, Field(ge=0, description="How far ahead of our clock an event's time may be.")
     ] = 300

@@ -34,7 +34,7 @@ from tests.support.service import (
     running_world,
 )
 from tracechain.app import capturing
-from tracechain.domain import claim, code, conflict, custody, errors, party, recall, verdict
+from tracechain.domain import claim, code, conflict, custody, errors, party, recall, report, verdict
 from tracechain.domain.epcis import model
 from tracechain.v1 import (
     admin_pb2,
@@ -109,10 +109,15 @@ def _forwarders() -> dict[str, int]:
                 continue
             given = [argument.arg for argument in node.args.args if argument.arg != "self"]
             for call in ast.walk(node):
-                if isinstance(call, ast.Call) and (place := _place(call, {})) is not None:
-                    reason = call.args[place] if len(call.args) > place else None
-                    if isinstance(reason, ast.Name) and reason.id in given:
-                        found[node.name] = given.index(reason.id)
+                if not isinstance(call, ast.Call):
+                    continue
+                reason = next((k.value for k in call.keywords if k.arg == "reason"), None)
+                if (place := _place(call, {})) is not None and len(call.args) > place:
+                    reason = call.args[place]
+                elif _name(call.func) != "ErrorInfo":
+                    continue
+                if isinstance(reason, ast.Name) and reason.id in given:
+                    found[node.name] = given.index(reason.id)
     return found
 
 
@@ -179,6 +184,7 @@ ENUMS: dict[str, type[StrEnum] | None] = {
     "Outcome": verdict.Outcome,
     "PartyKind": party.PartyKind,
     "RecallKind": recall.RecallKind,
+    "ReportKind": report.ReportKind,
     "Role": party.Role,
     "UnitState": custody.UnitState,
     "VerdictReason": verdict.VerdictReason,

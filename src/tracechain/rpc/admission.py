@@ -23,12 +23,13 @@ _STREAM_AGAIN = 5.0
 
 
 class Room:
-    """Places for `limit` at once. `taken` is raised and lowered by those who are in."""
+    """Places for `limit` at once. `taken` is raised and lowered by those who are in; `refusal` is
+    for those who are not."""
 
     def __init__(self, limit: int, refusal: ResourceExhausted) -> None:
         self.limit = limit
         self.taken = 0
-        self._refusal = trailers(refusal)
+        self.refusal = trailers(refusal)
         self.refuse: _Handler = grpc.stream_stream_rpc_method_handler(self._refuse)
 
     async def _refuse(self, _: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
@@ -36,7 +37,7 @@ class Room:
 
     async def turn_away(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Ends the call with the refusal, which was made beforehand."""
-        await context.abort(*self._refusal)
+        await context.abort(*self.refusal)
 
 
 class Admission:

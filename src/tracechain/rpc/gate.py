@@ -1,5 +1,7 @@
 """The one gate in front of every method: who calls, what a request must carry, what errors say.
 
+A guard stands in front of one method and knows no transport; here it is put into gRPC's handlers,
+in `connect.py` into those of the Connect protocol. So both refuse the same, in the same order.
 Which roles may call stands next to each method in the protos (`option (access)`); a method
 without it keeps the server from starting. Servicers see a checked request and a principal, and
 raise the domain's errors.
@@ -9,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, cast
 
 import grpc
 import structlog
-from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -23,11 +25,11 @@ from tracechain.domain.errors import (
     PermissionDenied,
     TracechainError,
     Unauthenticated,
-    Violation,
 )
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
-from tracechain.rpc.status import internal, trailers
+from tracechain.rpc.required import missing_fields
+from tracechain.rpc.status import Trailers, internal, trailers
 from tracechain.v1 import annotations_pb2
 
 _LOG = structlog.get_logger(__name__)
@@ -42,7 +44,7 @@ class Authenticator(Protocol):
 
 
 class Gate:
-    """Makes gRPC handlers of a servicer's methods."""
+    """Makes guards, and gRPC handlers of a servicer's methods."""
 
     def __init__(self, authenticator: Authenticator, admission: Admission) -> None:
         self._authenticator = authenticator
@@ -70,37 +72,43 @@ class Gate:
 
         Raises RuntimeError as `handler` does.
         """
-        access = method.GetOptions().Extensions[annotations_pb2.access]
         if call is None:
             raise RuntimeError(f"{method.full_name} is declared and not written")
-        if access.public == bool(access.roles):
-            raise RuntimeError(f"{method.full_name} does not say who may call it")
-        roles = None if access.public else frozenset(_role(number) for number in access.roles)
-        is_stream = method.client_streaming or method.server_streaming
-        room = self._admission.streams if is_stream else self._admission.calls
-        guard = _Guard(self._authenticator, roles, method, room)
+        guard = self.guard(method)
+        handlers = _Handlers(guard)
         request_class = GetMessageClass(method.input_type)
         response_class = GetMessageClass(method.output_type)
         make: Any
         if method.client_streaming:
-            make, behaviour = grpc.stream_stream_rpc_method_handler, guard.both(call)
+            make, behaviour = grpc.stream_stream_rpc_method_handler, handlers.both(call)
         elif method.server_streaming:
-            make, behaviour = grpc.unary_stream_rpc_method_handler, guard.answers(call)
+            make, behaviour = grpc.unary_stream_rpc_method_handler, handlers.answers(call)
         else:
-            make, behaviour = grpc.unary_unary_rpc_method_handler, guard.unary(call)
+            make, behaviour = grpc.unary_unary_rpc_method_handler, handlers.unary(call)
         handler = make(
             behaviour,
             request_deserializer=_reader(request_class),
             response_serializer=response_class.SerializeToString,
         )
-        return cast("grpc.RpcMethodHandler[Any, Any]", handler), room
+        return cast("grpc.RpcMethodHandler[Any, Any]", handler), guard.room
+
+    def guard(self, method: MethodDescriptor) -> Guard:
+        """What stands in front of a method. Raises RuntimeError for one without access."""
+        access = method.GetOptions().Extensions[annotations_pb2.access]
+        if access.public == bool(access.roles):
+            raise RuntimeError(f"{method.full_name} does not say who may call it")
+        roles = None if access.public else frozenset(_role(number) for number in access.roles)
+        is_stream = method.client_streaming or method.server_streaming
+        room = self._admission.streams if is_stream else self._admission.calls
+        return Guard(self._authenticator, roles, method, room)
 
 
 _MAX_REQUEST_ID = 64
 
 
-class _Guard:
-    """What stands in front of one method."""
+class Guard:
+    """What stands in front of one method. Whoever serves it takes a place in `room`, asks who
+    calls, then reads the request and has it checked; what goes wrong is told by `status`."""
 
     def __init__(
         self,
@@ -109,16 +117,65 @@ class _Guard:
         method: MethodDescriptor,
         room: Room,
     ) -> None:
+        self.room = room
         self._authenticator = authenticator
-        self._room = room
         self._roles = roles
-        self._required = _required(method.input_type)
+        self._missing = missing_fields(method.input_type)
         self._has_request_id = "request_id" in method.input_type.fields_by_name
         self._name = method.full_name
 
-    def unary(self, call: Callable[..., Awaitable[Message]]) -> Any:
-        room = self._room
+    @property
+    def is_public(self) -> bool:
+        """Whether anybody may call; such a method is not told who does."""
+        return self._roles is None
+
+    def check(self, request: Message) -> None:
+        """Raises InvalidArgument for what no request of the method may be."""
+        if request is _UNREADABLE:
+            raise InvalidArgument.of(
+                "request", "INVALID_FIELD_TYPE", "these bytes are no message of the method's type"
+            )
+        if self._has_request_id and len(request.request_id) > _MAX_REQUEST_ID:  # type: ignore[attr-defined]
+            raise InvalidArgument.of(
+                "request_id", "TEXT_TOO_LONG", f"at most {_MAX_REQUEST_ID} characters are taken"
+            )
+        if self._missing is not None and (violations := self._missing(request)):
+            raise InvalidArgument(violations)
+
+    async def callers(self, authorization: str) -> tuple[Principal, ...]:
+        """What the method is told besides its request: whose `authorization` this is, and to a
+        public method nothing. Raises Unauthenticated and PermissionDenied."""
         if self._roles is None:
+            return ()
+        scheme, _, api_key = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not api_key:
+            raise Unauthenticated(
+                "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
+            )
+        principal = await self._authenticator.authenticate(api_key.strip())
+        if principal.role not in self._roles:
+            raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
+        return (principal,)
+
+    def status(self, error: Exception) -> Trailers:
+        """What the caller is told of an error."""
+        if isinstance(error, TracechainError):
+            return trailers(error)
+        # The caller gets a number to ask about, never the inside of the service.
+        incident = uuid.uuid4().hex[:12]
+        _LOG.error("internal_error", method=self._name, incident=incident, exc_info=error)
+        return internal(incident)
+
+
+class _Handlers:
+    """A guard and a method as gRPC has them."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def unary(self, call: Callable[..., Awaitable[Message]]) -> Any:
+        guard, room = self._guard, self._guard.room
+        if guard.is_public:
 
             async def public(request: Message, context: _Context) -> Message:
                 # Once more: others came in while the request was received.
@@ -126,7 +183,7 @@ class _Guard:
                     await room.turn_away(context)
                 room.taken += 1
                 try:
-                    self._check(request)
+                    guard.check(request)
                     return await call(request)
                 except Exception as error:
                     await self._abort(context, error)
@@ -141,9 +198,9 @@ class _Guard:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                principal = await self._principal(context)
-                self._check(request)
-                return await call(request, principal)
+                callers = await guard.callers(_authorization(context))
+                guard.check(request)
+                return await call(request, *callers)
             except Exception as error:
                 await self._abort(context, error)
                 raise
@@ -153,16 +210,16 @@ class _Guard:
         return private
 
     def answers(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
-        room = self._room
+        guard, room = self._guard, self._guard.room
 
         async def serve(request: Message, context: _Context) -> None:
             if room.taken >= room.limit:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                principal = await self._principal(context)
-                self._check(request)
-                async for answer in call(request, principal):
+                callers = await guard.callers(_authorization(context))
+                guard.check(request)
+                async for answer in call(request, *callers):
                     await context.write(answer)
             except Exception as error:
                 await self._abort(context, error)
@@ -172,17 +229,15 @@ class _Guard:
         return serve
 
     def both(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
-        room = self._room
+        guard, room = self._guard, self._guard.room
 
         async def serve(requests: AsyncIterator[Message], context: _Context) -> None:
             if room.taken >= room.limit:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                arguments: tuple[object, ...] = (self._checked(requests),)
-                if self._roles is not None:
-                    arguments += (await self._principal(context),)
-                async for answer in call(*arguments):
+                callers = await guard.callers(_authorization(context))
+                async for answer in call(self._checked(requests), *callers):
                     await context.write(answer)
             except Exception as error:
                 await self._abort(context, error)
@@ -193,48 +248,21 @@ class _Guard:
 
     async def _checked(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
         async for request in requests:
-            self._check(request)
+            self._guard.check(request)
             yield request
-
-    def _check(self, request: Message) -> None:
-        if request is _UNREADABLE:
-            raise InvalidArgument.of(
-                "request", "INVALID_FIELD_TYPE", "these bytes are no message of the method's type"
-            )
-        if self._has_request_id and len(request.request_id) > _MAX_REQUEST_ID:  # type: ignore[attr-defined]
-            raise InvalidArgument.of(
-                "request_id", "TEXT_TOO_LONG", f"at most {_MAX_REQUEST_ID} characters are taken"
-            )
-        if self._required is not None and (violations := self._required(request)):
-            raise InvalidArgument(violations)
-
-    async def _principal(self, context: _Context) -> Principal:
-        api_key = ""
-        for key, value in context.invocation_metadata() or ():
-            if key == "authorization" and isinstance(value, str):
-                scheme, _, api_key = value.partition(" ")
-                if scheme.lower() != "bearer":
-                    api_key = ""
-        if not api_key:
-            raise Unauthenticated(
-                "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
-            )
-        principal = await self._authenticator.authenticate(api_key.strip())
-        if self._roles is None or principal.role not in self._roles:
-            raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
-        return principal
 
     async def _abort(self, context: _Context, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
             raise error
-        if isinstance(error, TracechainError):
-            code, details, metadata = trailers(error)
-        else:
-            # The caller gets a number to ask about, never the inside of the service.
-            incident = uuid.uuid4().hex[:12]
-            _LOG.error("internal_error", method=self._name, incident=incident, exc_info=error)
-            code, details, metadata = internal(incident)
-        await context.abort(code, details, metadata)
+        await context.abort(*self._guard.status(error))
+
+
+def _authorization(context: _Context) -> str:
+    found = ""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            found = value
+    return found
 
 
 # Stands for a request that could not be read, until the guard refuses it in its turn.
@@ -256,42 +284,3 @@ def _reader(kind: type[Message]) -> Callable[[bytes], Message]:
 def _role(number: int) -> Role:
     name = annotations_pb2.Role.Name(cast("annotations_pb2.Role.ValueType", number))
     return Role(name.removeprefix("ROLE_").lower())
-
-
-def _required(
-    message: Descriptor, seen: tuple[str, ...] = ()
-) -> Callable[[Any], Sequence[Violation]] | None:
-    """A check that every field marked `required` is there, also in messages within messages."""
-    if message.full_name in seen:
-        return None
-    own: list[tuple[str, bool]] = []
-    inner: list[tuple[str, bool, Callable[[Any], Sequence[Violation]]]] = []
-    for field in message.fields:
-        single_message = field.message_type is not None and not field.is_repeated
-        if field.GetOptions().Extensions[annotations_pb2.required]:
-            own.append((field.name, single_message))
-        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
-            check = _required(field.message_type, (*seen, message.full_name))
-            if check is not None:
-                inner.append((field.name, field.is_repeated, check))
-    if not own and not inner:
-        return None
-
-    def missing(value: Any) -> Sequence[Violation]:
-        found: list[Violation] = []
-        for name, is_message in own:
-            if not (value.HasField(name) if is_message else getattr(value, name)):
-                found.append(Violation(name, "MISSING_FIELD", "is required"))
-        for name, repeated, check in inner:
-            if repeated:
-                for i, item in enumerate(getattr(value, name)):
-                    found += _below(f"{name}[{i}]", check(item))
-            elif value.HasField(name):
-                found += _below(name, check(getattr(value, name)))
-        return found
-
-    return missing
-
-
-def _below(prefix: str, violations: Sequence[Violation]) -> Sequence[Violation]:
-    return [Violation(f"{prefix}.{v.field}", v.reason, v.description) for v in violations]

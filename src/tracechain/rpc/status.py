@@ -71,6 +71,11 @@ def internal(incident: str) -> Trailers:
     )
 
 
+def described(code: grpc.StatusCode, reason: str, message: str) -> Trailers:
+    """For what is wrong before a method is known: no error of the domain."""
+    return _packed(code, message, [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)])
+
+
 def _packed(code: grpc.StatusCode, message: str, details: list[Message]) -> Trailers:
     number: int = code.value[0]
     status = status_pb2.Status(code=number, message=message)

@@ -46,6 +46,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
     ERROR_REASON_TIME_IN_FUTURE: _ErrorReason.ValueType  # 19
     """A time is in the future."""
+    ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 20
+    """The HTTP around a request is not as the Connect protocol has it: its headers, its query, its
+    compression or the envelopes of its stream.
+    """
+    ERROR_REASON_UNKNOWN_METHOD: _ErrorReason.ValueType  # 21
+    """There is no method at this path."""
+    ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 22
+    """What is at this address takes no content of this type."""
+    ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 23
+    """A request or an answer is larger than is taken; the same again will not help."""
+    ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 24
+    """The time that the caller gave was over; what it asked for may have been done."""
     ERROR_REASON_INVALID_GTIN: _ErrorReason.ValueType  # 30
     """Not a GTIN of 8, 12, 13 or 14 digits."""
     ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: _ErrorReason.ValueType  # 31
@@ -147,7 +159,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_FIELD_NOT_ALLOWED: _ErrorReason.ValueType  # 165
     """The type of event has no such field."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 166
-    """EPCIS knows no such field in this place."""
+    """EPCIS, or a message given as JSON, has no such field in this place."""
     ERROR_REASON_INVALID_TIME: _ErrorReason.ValueType  # 167
     """Not an RFC 3339 time with a zone."""
     ERROR_REASON_INVALID_TIME_ZONE_OFFSET: _ErrorReason.ValueType  # 168
@@ -206,6 +218,38 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The address is there, and not for this method of HTTP."""
     ERROR_REASON_WRONG_HOST: _ErrorReason.ValueType  # 232
     """The service does not answer the name that the request was sent to."""
+    ERROR_REASON_INVALID_DIGITAL_LINK: _ErrorReason.ValueType  # 233
+    """A GS1 Digital Link that breaks the syntax."""
+    ERROR_REASON_LINK_NOT_FOUND: _ErrorReason.ValueType  # 234
+    """No link of this type is registered."""
+    ERROR_REASON_INVALID_LINK_TYPE: _ErrorReason.ValueType  # 235
+    """Not a link type of the GS1 Web Vocabulary."""
+    ERROR_REASON_INVALID_LINK: _ErrorReason.ValueType  # 236
+    """Not an https address, or its language, context or media type is malformed."""
+    ERROR_REASON_DUPLICATE_LINK: _ErrorReason.ValueType  # 237
+    """Two links for the same type, language, context and media type."""
+    ERROR_REASON_FORM_REFUSED: _ErrorReason.ValueType  # 238
+    """The form was not given out by this site to this browser, or too long ago."""
+    ERROR_REASON_FOREIGN_ORIGIN: _ErrorReason.ValueType  # 239
+    """Another site sent the form."""
+    ERROR_REASON_TOO_MANY_REQUESTS: _ErrorReason.ValueType  # 240
+    """Too many forms from one client or for one code; later again."""
+    ERROR_REASON_BODY_TOO_LARGE: _ErrorReason.ValueType  # 241
+    """The body of the request is larger than is taken."""
+    ERROR_REASON_INVALID_FORM: _ErrorReason.ValueType  # 243
+    """The body of the request could not be read as a form."""
+    ERROR_REASON_INVALID_PHOTO: _ErrorReason.ValueType  # 244
+    """Not a JPEG, PNG or WebP picture, or a damaged one."""
+    ERROR_REASON_PHOTO_TOO_LARGE: _ErrorReason.ValueType  # 245
+    """The picture has more pixels than are taken."""
+    ERROR_REASON_REPORT_NOT_FOUND: _ErrorReason.ValueType  # 246
+    """There is no such report in the inspector's division."""
+    ERROR_REASON_NOT_ACCEPTABLE: _ErrorReason.ValueType  # 247
+    """What is there is offered in none of the media types that were asked for."""
+    ERROR_REASON_NOT_REGISTERED: _ErrorReason.ValueType  # 248
+    """Nothing is known here of what the link names."""
+    ERROR_REASON_BODY_TOO_SLOW: _ErrorReason.ValueType  # 249
+    """The body of the request did not come to its end in time."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -237,6 +281,18 @@ ERROR_REASON_INVALID_DATE: ErrorReason.ValueType  # 18
 """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
 ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 19
 """A time is in the future."""
+ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 20
+"""The HTTP around a request is not as the Connect protocol has it: its headers, its query, its
+compression or the envelopes of its stream.
+"""
+ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 21
+"""There is no method at this path."""
+ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 22
+"""What is at this address takes no content of this type."""
+ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 23
+"""A request or an answer is larger than is taken; the same again will not help."""
+ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 24
+"""The time that the caller gave was over; what it asked for may have been done."""
 ERROR_REASON_INVALID_GTIN: ErrorReason.ValueType  # 30
 """Not a GTIN of 8, 12, 13 or 14 digits."""
 ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: ErrorReason.ValueType  # 31
@@ -338,7 +394,7 @@ ERROR_REASON_MISSING_BIZ_TRANSACTION: ErrorReason.ValueType  # 164
 ERROR_REASON_FIELD_NOT_ALLOWED: ErrorReason.ValueType  # 165
 """The type of event has no such field."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 166
-"""EPCIS knows no such field in this place."""
+"""EPCIS, or a message given as JSON, has no such field in this place."""
 ERROR_REASON_INVALID_TIME: ErrorReason.ValueType  # 167
 """Not an RFC 3339 time with a zone."""
 ERROR_REASON_INVALID_TIME_ZONE_OFFSET: ErrorReason.ValueType  # 168
@@ -397,4 +453,36 @@ ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 231
 """The address is there, and not for this method of HTTP."""
 ERROR_REASON_WRONG_HOST: ErrorReason.ValueType  # 232
 """The service does not answer the name that the request was sent to."""
+ERROR_REASON_INVALID_DIGITAL_LINK: ErrorReason.ValueType  # 233
+"""A GS1 Digital Link that breaks the syntax."""
+ERROR_REASON_LINK_NOT_FOUND: ErrorReason.ValueType  # 234
+"""No link of this type is registered."""
+ERROR_REASON_INVALID_LINK_TYPE: ErrorReason.ValueType  # 235
+"""Not a link type of the GS1 Web Vocabulary."""
+ERROR_REASON_INVALID_LINK: ErrorReason.ValueType  # 236
+"""Not an https address, or its language, context or media type is malformed."""
+ERROR_REASON_DUPLICATE_LINK: ErrorReason.ValueType  # 237
+"""Two links for the same type, language, context and media type."""
+ERROR_REASON_FORM_REFUSED: ErrorReason.ValueType  # 238
+"""The form was not given out by this site to this browser, or too long ago."""
+ERROR_REASON_FOREIGN_ORIGIN: ErrorReason.ValueType  # 239
+"""Another site sent the form."""
+ERROR_REASON_TOO_MANY_REQUESTS: ErrorReason.ValueType  # 240
+"""Too many forms from one client or for one code; later again."""
+ERROR_REASON_BODY_TOO_LARGE: ErrorReason.ValueType  # 241
+"""The body of the request is larger than is taken."""
+ERROR_REASON_INVALID_FORM: ErrorReason.ValueType  # 243
+"""The body of the request could not be read as a form."""
+ERROR_REASON_INVALID_PHOTO: ErrorReason.ValueType  # 244
+"""Not a JPEG, PNG or WebP picture, or a damaged one."""
+ERROR_REASON_PHOTO_TOO_LARGE: ErrorReason.ValueType  # 245
+"""The picture has more pixels than are taken."""
+ERROR_REASON_REPORT_NOT_FOUND: ErrorReason.ValueType  # 246
+"""There is no such report in the inspector's division."""
+ERROR_REASON_NOT_ACCEPTABLE: ErrorReason.ValueType  # 247
+"""What is there is offered in none of the media types that were asked for."""
+ERROR_REASON_NOT_REGISTERED: ErrorReason.ValueType  # 248
+"""Nothing is known here of what the link names."""
+ERROR_REASON_BODY_TOO_SLOW: ErrorReason.ValueType  # 249
+"""The body of the request did not come to its end in time."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

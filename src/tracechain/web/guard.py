@@ -39,8 +39,9 @@ class FormTokens:
             base64.urlsafe_b64encode(time + self._mac(time, device, subject)).decode().rstrip("=")
         )
 
-    def check(self, token: str, device: str, subject: str) -> None:
-        """Raises PermissionDenied FORM_REFUSED for any but a fresh token made for the same."""
+    def check(self, token: str, device: str, subject: str) -> int:
+        """When the token was made, in seconds since 1970. Raises PermissionDenied FORM_REFUSED
+        for any but a fresh one that was made for the same."""
         try:
             raw = base64.b64decode(token.encode("ascii") + b"==", b"-_", validate=True)
         except ValueError:
@@ -48,9 +49,11 @@ class FormTokens:
         time, mac = raw[: _TIME.size], raw[_TIME.size :]
         if len(mac) != _MAC_BYTES or not device:
             raise _refused()
-        age = (self._clock() // _SECOND - _TIME.unpack(time)[0]) & 0xFFFFFFFF
+        made: int = _TIME.unpack(time)[0]
+        age = (self._clock() // _SECOND - made) & 0xFFFFFFFF
         if age > LIFETIME_SECONDS or not hmac.compare_digest(mac, self._mac(time, device, subject)):
             raise _refused()
+        return made
 
     def _mac(self, time: bytes, device: str, subject: str) -> bytes:
         said = time + device.encode() + b"\0" + subject.encode()

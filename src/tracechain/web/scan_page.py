@@ -10,6 +10,7 @@ import datetime
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
@@ -25,7 +26,7 @@ from tracechain.web.region_map import draw
 _REMEMBERED = 2048
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 # What differs from unit to unit, in the template as `slots.…`.
-SLOTS = ("code", "path", "gtin", "serial", "first", "count", "claimed", "token")
+SLOTS = ("code", "quoted", "here", "gtin", "serial", "first", "count", "claimed", "token")
 
 
 class Pieces(NamedTuple):
@@ -50,9 +51,10 @@ class ScanPage:
         self._known: dict[tuple[object, ...], Pieces] = {}
 
     async def render(
-        self, verdict: Verdict, lang: Language, code: str, path: str, token: str
+        self, verdict: Verdict, lang: Language, code: str, here: str, token: str
     ) -> bytes:
-        """The page of a scan, in UTF-8."""
+        """The page of a scan, in UTF-8. `here` is its own address, up to where another parameter
+        can be put."""
         key = (
             id(verdict.batch), id(verdict.steps) if verdict.steps else 0, verdict.outcome,
             verdict.issuance, verdict.state, verdict.history, verdict.reasons, verdict.notice,
@@ -65,7 +67,8 @@ class ScanPage:
             pieces = self._known[key] = await self._pieces(verdict, lang)
         values = {
             "code": code,
-            "path": path,
+            "quoted": quote(code, safe=""),
+            "here": here,
             "gtin": verdict.gtin,
             "serial": verdict.serial,
             "first": moment(verdict.first_scan_time, lang),
@@ -97,7 +100,7 @@ class ScanPage:
         issued = verdict.issuance is Issuance.ISSUED
         return {
             "slots": slots,
-            "path": slots["path"],
+            "here": slots["here"],
             "outcome": verdict.outcome,
             "headline": said(headline(verdict.outcome), lang),
             "message": said(words(verdict.reasons[0]), lang),

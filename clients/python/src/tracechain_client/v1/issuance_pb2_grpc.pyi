@@ -37,6 +37,12 @@ class IssuanceServiceStub:
     that is how a call that was cut off goes on. More than the authorised quantity is refused
     with QUANTITY_EXCEEDED, and the attempt is recorded.
     """
+    SetLinkSet: _aio.UnaryUnaryMultiCallable[_issuance_pb2.SetLinkSetRequest, _issuance_pb2.LinkSet]
+    """Registers the links of a product or batch, in the place of those before: where the resolver
+    sends those who ask for more than the verdict.
+    """
+    GetLinkSet: _aio.UnaryUnaryMultiCallable[_issuance_pb2.GetLinkSetRequest, _issuance_pb2.LinkSet]
+    """Gets the links of a product or batch; none where none were registered."""
 
 class IssuanceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Products, batches and codes of the calling issuer."""
@@ -109,5 +115,23 @@ class IssuanceServiceServicer(metaclass=_abc_1.ABCMeta):
         that is how a call that was cut off goes on. More than the authorised quantity is refused
         with QUANTITY_EXCEEDED, and the attempt is recorded.
         """
+
+    @_abc_1.abstractmethod
+    def SetLinkSet(
+        self,
+        request: _issuance_pb2.SetLinkSetRequest,
+        context: _aio.ServicerContext[_issuance_pb2.SetLinkSetRequest, _abc.Awaitable[_issuance_pb2.LinkSet]],
+    ) -> _abc.Awaitable[_issuance_pb2.LinkSet]:
+        """Registers the links of a product or batch, in the place of those before: where the resolver
+        sends those who ask for more than the verdict.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLinkSet(
+        self,
+        request: _issuance_pb2.GetLinkSetRequest,
+        context: _aio.ServicerContext[_issuance_pb2.GetLinkSetRequest, _abc.Awaitable[_issuance_pb2.LinkSet]],
+    ) -> _abc.Awaitable[_issuance_pb2.LinkSet]:
+        """Gets the links of a product or batch; none where none were registered."""
 
 def add_IssuanceServiceServicer_to_server(servicer: IssuanceServiceServicer, server: _aio.Server) -> None: ...

@@ -1,0 +1,267 @@
+"""The whole API by the Connect protocol: JSON (or protobuf) over plain HTTP, an ASGI application.
+
+Every method of every servicer is here because its descriptor is; nothing is written per method.
+Calls go through the same guards and rooms as gRPC's, so who may call, what is refused, in which
+order and with which reason is the same. There is no CORS: a page of another origin that calls with
+somebody's API key would have to hold that key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+import grpc
+from connectrpc.compression.gzip import GzipCompression
+from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
+from connectrpc.request import RequestContext
+from connectrpc.server import ConnectASGIApplication, Endpoint
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from tracechain.domain.errors import InvalidArgument
+from tracechain.rpc.admission import Room
+from tracechain.rpc.connect_errors import connect_error, refuse, translated
+from tracechain.rpc.connect_form import Form, Raw
+from tracechain.rpc.gate import Gate, Guard
+from tracechain.rpc.server import Servicer
+from tracechain.rpc.status import described, trailers
+from tracechain.v1 import annotations_pb2
+
+# What the paths of all methods begin with.
+CONNECT_PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
+
+_UNARY = {"application/json", "application/proto"}
+_STREAM = {"application/connect+json", "application/connect+proto"}
+_FAST = 1
+
+
+class ConnectApp:
+    """An ASGI application for the paths `/{service}/{method}`."""
+
+    def __init__(
+        self, gate: Gate, servicers: Sequence[Servicer], *, max_message_bytes: int
+    ) -> None:
+        """Raises RuntimeError for a method without access or without code."""
+        self._methods = {
+            f"/{servicer.service.full_name}/{method.name}": _Method(
+                method, gate.guard(method), getattr(servicer, method.name)
+            )
+            for servicer in servicers
+            for method in servicer.service.methods
+        }
+        self._app = _Application(self._methods, max_message_bytes)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request. What the library would refuse without a reason, or not well,
+        is refused here."""
+        if scope["type"] != "http":
+            return
+        method = self._methods.get(scope["path"])
+        if method is None:
+            await refuse(
+                send,
+                HTTPStatus.NOT_FOUND,
+                described(
+                    grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD", "there is no method here"
+                ),
+            )
+        elif scope["method"] not in method.verbs:
+            allowed = ", ".join(method.verbs)
+            await refuse(
+                send,
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                described(
+                    grpc.StatusCode.UNIMPLEMENTED,
+                    "METHOD_NOT_ALLOWED",
+                    f"the method is called by {allowed}",
+                ),
+                [(b"allow", allowed.encode())],
+            )
+        else:
+            try:
+                form = _form(scope)
+            except InvalidArgument as error:
+                await refuse(send, HTTPStatus.BAD_REQUEST, trailers(error))
+                return
+            if form in method.forms:
+                await self._app(scope, receive, send)
+                return
+            wanted = ", ".join(sorted(method.forms))
+            await refuse(
+                send,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                described(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    "UNSUPPORTED_MEDIA_TYPE",
+                    f"the method takes {wanted}",
+                ),
+                [(b"accept-post", wanted.encode())],
+            )
+
+
+class _Method:
+    """One method behind its guard."""
+
+    def __init__(self, method: MethodDescriptor, guard: Guard, call: Callable[..., Any]) -> None:
+        self.guard = guard
+        self._call = call
+        self._request = GetMessageClass(method.input_type)
+        streams = method.client_streaming or method.server_streaming
+        is_safe = (
+            method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS and not streams
+        )
+        self.forms = _STREAM if streams else _UNARY
+        self.verbs = ("GET", "POST") if is_safe else ("POST",)
+        assert method.containing_service is not None
+        self._info: MethodInfo[Any, Any] = MethodInfo(
+            name=method.name,
+            service_name=method.containing_service.full_name,
+            input=Raw,
+            output=Message,
+            idempotency_level=(
+                IdempotencyLevel.NO_SIDE_EFFECTS if is_safe else IdempotencyLevel.UNKNOWN
+            ),
+            stream_type=(
+                StreamType.BIDI_STREAM
+                if method.client_streaming
+                else StreamType.SERVER_STREAM
+                if method.server_streaming
+                else StreamType.UNARY
+            ),
+        )
+
+    def endpoint(self) -> Any:
+        """The method as the library has it."""
+        match self._info.stream_type:
+            case StreamType.UNARY:
+                return Endpoint.unary(self._info, self._unary)
+            case StreamType.SERVER_STREAM:
+                return Endpoint.server_stream(self._info, self._answers)
+            case _:
+                return Endpoint.bidi_stream(self._info, self._both)
+
+    async def _unary(self, raw: Raw, context: RequestContext[Any, Any]) -> bytes:
+        with _place(self.guard.room):
+            callers = await self.guard.callers(_authorization(context))
+            request = await self._checked(raw)
+            return await raw.form.write(await self._call(request, *callers))
+
+    async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[Message]:
+        with _place(self.guard.room):
+            callers = await self.guard.callers(_authorization(context))
+            # Closed with ours: a generator that another one reads is else left to the collector.
+            async with aclosing(self._call(await self._checked(raw), *callers)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def _both(
+        self, raws: AsyncIterator[Raw], context: RequestContext[Any, Any]
+    ) -> AsyncIterator[Message]:
+        with _place(self.guard.room):
+            callers = await self.guard.callers(_authorization(context))
+            async with aclosing(self._call(self._all_checked(raws), *callers)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def _all_checked(self, raws: AsyncIterator[Raw]) -> AsyncIterator[Message]:
+        async for raw in raws:
+            yield await self._checked(raw)
+
+    async def _checked(self, raw: Raw) -> Message:
+        request = await raw.read(self._request)
+        self.guard.check(request)
+        return request
+
+
+class _Application(ConnectASGIApplication[Any]):
+    """The library's application for all services at once."""
+
+    path = ""
+
+    def __init__(self, methods: Mapping[str, _Method], max_message_bytes: int) -> None:
+        forms: Any = [Form(name, max_message_bytes) for name in ("json", "proto")]
+        super().__init__(
+            service=None,
+            endpoints=lambda _: {path: method.endpoint() for path, method in methods.items()},
+            interceptors=[_Doorkeeper({path: m.guard for path, m in methods.items()})],
+            read_max_bytes=max_message_bytes,
+            # Compressing is done on the event loop, so it has to be quick rather than good.
+            compressions=[GzipCompression(_FAST)],
+            codecs=forms,
+        )
+
+
+class _Doorkeeper:
+    """Before a request is received: is there room? After: what is the caller told?"""
+
+    def __init__(self, guards: Mapping[str, Guard]) -> None:
+        self._guards = guards
+
+    async def on_start(self, context: RequestContext[Any, Any]) -> None:
+        """Turns away whom there is no room for."""
+        # Answers are somebody's own, also those that came by GET.
+        context.response_headers["cache-control"] = "no-store"
+        room = self._guard(context).room
+        if room.taken >= room.limit:
+            raise connect_error(room.refusal)
+
+    async def on_end(
+        self, _: None, context: RequestContext[Any, Any], error: Exception | None
+    ) -> None:
+        """Raises what the caller is told in place of the error."""
+        if error is not None:
+            raise translated(error, self._guard(context))
+
+    def _guard(self, context: RequestContext[Any, Any]) -> Guard:
+        return self._guards[f"/{context.method.service_name}/{context.method.name}"]
+
+
+@contextmanager
+def _place(room: Room) -> Iterator[None]:
+    """A place in the room. Raises ConnectError where others came in meanwhile."""
+    if room.taken >= room.limit:
+        raise connect_error(room.refusal)
+    room.taken += 1
+    try:
+        yield
+    finally:
+        room.taken -= 1
+
+
+def _authorization(context: RequestContext[Any, Any]) -> str:
+    return context.request_headers.get("authorization", "")
+
+
+def _form(scope: Any) -> str:
+    """The content type, of a GET what its query says. Raises InvalidArgument for headers and
+    queries that are not as the protocol has them."""
+    headers: dict[str, str] = {}
+    try:
+        for key, value in scope["headers"]:
+            headers[key.decode()] = value.decode()
+        query = scope["query_string"].decode()
+    except UnicodeDecodeError:
+        raise _malformed("headers and query have to be UTF-8") from None
+    timeout = headers.get("connect-timeout-ms", "0")
+    if len(timeout) > 10 or not (timeout.isascii() and timeout.isdigit()):
+        raise _malformed("connect-timeout-ms is at most ten digits")
+    if headers.get("connect-protocol-version", "1") != "1":
+        raise _malformed("connect-protocol-version is 1")
+    if scope["method"] != "GET":
+        return headers.get("content-type", "").partition(";")[0].strip().lower()
+    if headers.get("content-type", "").startswith("application/grpc"):
+        raise _malformed("gRPC is spoken at another port")
+    parameters = parse_qs(query, keep_blank_values=True)
+    if "message" not in parameters:
+        raise _malformed("a GET carries its request in ?encoding=json&message={…}")
+    return f"application/{parameters.get('encoding', [''])[0]}"
+
+
+def _malformed(words: str) -> InvalidArgument:
+    return InvalidArgument.of("", "MALFORMED_REQUEST", words)
