@@ -113,6 +113,9 @@ async def test_every_method_is_there_and_refuses_as_grpc_does(
             assert told.reason in {
                 "MISSING_CREDENTIAL", "INVALID_CREDENTIAL", "ROLE_NOT_ALLOWED",
             }  # fmt: skip
+    if roles and not streams(method):
+        error = await api.refused(api.call(method, {}))
+        assert (error.status, error.headers["www-authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize(
@@ -490,7 +493,7 @@ async def test_who_finds_no_room_is_told_before_his_request_is_read(
         assert told == await by_grpc(world.nobody, method, {"code": "x"})
         assert (told.reason, told.retry_after) == ("QUEUE_FULL", 1.0)
         error = await api.refused(api.call(scan, {"code": "x"}))
-        assert error.status == 429
+        assert (error.status, error.headers["retry-after"]) == (429, "1")
         host, _, port = api.http.base_url.netloc.decode().partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(
@@ -535,6 +538,8 @@ async def test_who_leaves_a_stream_gives_up_his_place(
     if ending == "hangs up":
         call.cancel()
     await until(lambda: room.taken == before)
+    # Nothing of it goes on: neither who reads its requests nor who answers them.
+    await until(lambda: not [t for t in asyncio.all_tasks() if "StreamVerify" in repr(t)])
     gone.set()
     (answer,) = await asyncio.gather(call, return_exceptions=True)
     if ending == "runs out of time":

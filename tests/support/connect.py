@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -28,9 +28,12 @@ END = 2
 class HttpRefused(Exception):
     """A call that failed: the HTTP status, and what was said."""
 
-    def __init__(self, status: int, error: dict[str, Any]) -> None:
+    def __init__(
+        self, status: int, error: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(f"{status} {error}")
         self.status = status
+        self.headers = headers or {}
         self.refusal = refusal_of(error)
 
 
@@ -153,7 +156,7 @@ def read(answer: httpx.Response) -> Any:
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
     if answer.status_code != 200:
-        raise HttpRefused(answer.status_code, answer.json())
+        raise HttpRefused(answer.status_code, answer.json(), answer.headers)
     return answer.json()
 
 
