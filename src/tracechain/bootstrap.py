@@ -24,6 +24,8 @@ from tracechain.adapters.keys import (
     master_key_from_file,
     master_key_from_text,
 )
+from tracechain.adapters.labels.press import PooledLabels
+from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
@@ -44,6 +46,7 @@ from tracechain.app.credentials import Credentials
 from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactSource
 from tracechain.app.issuing import Issuing
 from tracechain.app.keyring import Keyring
+from tracechain.app.labelling import Labelling
 from tracechain.app.parties import Parties
 from tracechain.app.ports import Cache, Store
 from tracechain.app.products import Products
@@ -75,7 +78,7 @@ from tracechain.web.server import HttpServer
 from tracechain.web.site import make_site
 
 _LOG = structlog.get_logger(__name__)
-# How long codes wait for others to be proved with, in seconds.
+# How long codes wait at most for others to be proved with, in seconds.
 _PROOF_LINGER = 0.004
 
 
@@ -112,6 +115,7 @@ class App:
     _changes: Changes
     _caches: CacheStack
     _press: Press
+    _labels: PooledLabels
     _poll: asyncio.Task[None]
 
     async def close(self) -> None:
@@ -123,6 +127,7 @@ class App:
             await group.close()
         await self._caches.close()
         await self._press.close()
+        await self._labels.close()
         await self.store.close()
 
 
@@ -189,11 +194,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
     stories = Stories(store)
+    load = Load()
     scans = GroupedScans(
         store,
         capacity=settings.scan_queue,
         width=settings.scan_group,
-        linger=settings.scan_linger_ms / 1000,
+        linger=partial(load.linger, settings.scan_linger_ms / 1000),
     )
     events = GroupedEvents(store, capacity=settings.event_queue, width=64)
     truth = StoredFacts(store, store, visibility)
@@ -206,7 +212,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         prover,
         CryptoPool(master, 1),
         capacity=settings.scan_queue,
-        linger=_PROOF_LINGER,
+        linger=partial(load.linger, _PROOF_LINGER),
     )
     scanning = Scanning(
         prover,
@@ -222,8 +228,10 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     )
     claiming = Claiming(proofs.prove, facts, store, digester, clock)
     press = Press(master, settings.sign_processes or os.cpu_count() or 1)
+    labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
     products = Products(store, store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
+    labelling = Labelling(store, keyring, visibility, press, labels, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
     capturing = Capturing(
         resolver,
@@ -240,7 +248,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
 
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring),
-        IssuanceServicer(products, issuing),
+        IssuanceServicer(products, issuing, labelling),
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
@@ -255,7 +263,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        gate, site, proofs, scans, events, changes, caches, press, poll,
+        gate, site, proofs, scans, events, changes, caches, press, labels, poll,
     )  # fmt: skip
 
 

@@ -148,8 +148,9 @@ class Settings(BaseSettings):
         float,
         Field(
             ge=0,
-            description="How long a commit waits for company right after another; the first after "
-            "a pause never waits.",
+            description="How long a commit waits for company at most, where the process is busy; "
+            "with time to spare it never does. Less gives fewer scans a second, more makes each "
+            "wait.",
         ),
     ] = 5.0
     event_queue: Annotated[
@@ -166,8 +167,8 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=0,
-            description="Processes that make the codes of large orders, started with the first; "
-            "0: one for each core.",
+            description="Processes that make the codes of large orders, started with the first, "
+            "and as many that draw labels; 0: one for each core.",
         ),
     ] = 0
     max_message_bytes: Annotated[

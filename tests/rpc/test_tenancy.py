@@ -187,6 +187,13 @@ FOREIGN: dict[str, tuple[Make, Callable[[Goods], str], str]] = {
         lambda g: g.lot.name,
         ABSENT_BATCH,
     ),
+    "IssuanceService.RenderLabels": (
+        lambda name: issuance_pb2.RenderLabelsRequest(
+            parent=name, order="t", format=issuance_pb2.LABEL_FORMAT_PDF
+        ),
+        lambda g: g.lot.name,
+        ABSENT_BATCH,
+    ),
     "EventService.GetEvent": (
         lambda name: capture_pb2.GetEventRequest(event_id=name),
         lambda g: g.event_id,

@@ -52,11 +52,18 @@ def answer(item: int) -> str:
 
 
 async def held(
-    *, capacity: int = 1000, width: int = 1000, linger: float = 0.0
+    *, capacity: int = 1000, width: int = 1000, pauses: Sequence[float] = ()
 ) -> tuple[Work, Grouper[int, str], asyncio.Future[str]]:
-    """A group in which item -1 is being worked on and does not end: all others wait behind it."""
+    """A group in which item -1 is being worked on and does not end: all others wait behind it.
+    `pauses` are for the groups after it, the last for all that follow."""
     work = Work()
-    group: Grouper[int, str] = Grouper(work, capacity=capacity, width=width, linger=linger)
+    left = [0.0, *(pauses or [0.0])]
+    group: Grouper[int, str] = Grouper(
+        work,
+        capacity=capacity,
+        width=width,
+        linger=lambda: left.pop(0) if len(left) > 1 else left[0],
+    )
     first = group.submit(-1)
     await work.begun.wait()
     return work, group, first
@@ -208,7 +215,7 @@ async def test_a_queue_that_everybody_left_is_not_worked_on() -> None:
 
 
 async def test_close_finishes_what_was_taken() -> None:
-    work, group, first = await held(width=2, linger=0.001)
+    work, group, first = await held(width=2, pauses=[0.001])
     futures = [group.submit(n) for n in range(7)]
     closing = asyncio.create_task(group.close())
     await asyncio.sleep(0)
@@ -229,9 +236,9 @@ async def test_closing_what_never_worked_or_is_at_rest_returns_at_once() -> None
     await group.close()
 
 
-async def test_a_group_lingers_right_after_another_and_never_after_a_pause() -> None:
-    linger = 0.2
-    work, group, first = await held(linger=linger)
+async def test_a_group_waits_for_company_as_long_as_it_is_told() -> None:
+    pause = 0.2
+    work, group, first = await held(pauses=[pause, 0.0])
     loop = asyncio.get_running_loop()
     one = group.submit(1)
     work.gate.set()
@@ -240,16 +247,15 @@ async def test_a_group_lingers_right_after_another_and_never_after_a_pause() -> 
     two = group.submit(2)
     assert await all_of([one, two]) == [answer(1), answer(2)]
     assert work.groups == [[-1], [1, 2]]
-    assert work.times[1] - work.times[0] >= linger * 0.9
-    # Nobody waits any more: whoever comes now has nobody to wait for.
+    assert work.times[1] - work.times[0] >= pause * 0.9
     await asyncio.sleep(0)
     asked = loop.time()
     assert await group.submit(3) == answer(3)
-    assert work.times[2] - asked < linger / 2
+    assert work.times[2] - asked < pause / 2
 
 
 async def test_a_full_group_does_not_linger() -> None:
-    work, group, _ = await held(width=2, linger=30.0)
+    work, group, _ = await held(width=2, pauses=[30.0])
     futures = [group.submit(n) for n in range(4)]
     work.gate.set()
     assert await all_of(futures) == [answer(n) for n in range(4)]
@@ -282,7 +288,7 @@ def test_whatever_happens_each_gets_its_own_answer_and_nothing_is_lost_or_done_t
         work = Work(bad=bad)
         work.gate.set()
         group: Grouper[int, str] = Grouper(
-            work, capacity=capacity, width=width, linger=linger, abreast=abreast
+            work, capacity=capacity, width=width, linger=lambda: linger, abreast=abreast
         )
         futures: list[asyncio.Future[str]] = []
         left_early: set[int] = set()

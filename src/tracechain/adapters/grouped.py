@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tracechain.adapters.grouping import Grouper
 from tracechain.app.ports import EventStore, NewEvent, ScanAnswer, ScanStore
@@ -12,7 +12,9 @@ from tracechain.domain.scan import Scan
 class GroupedScans:
     """The ScanRecorder: scans that arrive together share a commit."""
 
-    def __init__(self, store: ScanStore, *, capacity: int, width: int, linger: float) -> None:
+    def __init__(
+        self, store: ScanStore, *, capacity: int, width: int, linger: Callable[[], float]
+    ) -> None:
         self._group: Grouper[Scan, ScanAnswer] = Grouper(
             store.record_scans, capacity=capacity, width=width, linger=linger
         )

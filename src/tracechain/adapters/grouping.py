@@ -15,17 +15,17 @@ from tracechain.domain.errors import ResourceExhausted, Unavailable
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
-# Items a second from which on it pays to wait for the next.
-_CROWD = 1000.0
+
+def _at_once() -> float:
+    return 0.0
 
 
 class Grouper(Generic[I, O]):
     """Gathers items and hands them to `work` in groups; each caller gets the answer to its own.
 
     `capacity` bounds the items that wait: beyond it `submit` raises ResourceExhausted at once.
-    `width` bounds one group, `abreast` how many of them are at work at once. `linger` is how long,
-    in seconds, a group waits for company where items come so fast that some will: the first after
-    a pause never waits, nor does a caller who asks one thing after the other.
+    `width` bounds one group, `abreast` how many of them are at work at once. `linger` is
+    asked before each group that is not full how long, in seconds, it shall wait for company.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Grouper(Generic[I, O]):
         *,
         capacity: int,
         width: int,
-        linger: float = 0.0,
+        linger: Callable[[], float] = _at_once,
         abreast: int = 1,
     ) -> None:
         self._work = work
@@ -44,8 +44,6 @@ class Grouper(Generic[I, O]):
         self._pending: list[tuple[I, asyncio.Future[O]]] = []
         self._abreast = abreast
         self._workers: set[asyncio.Task[None]] = set()
-        self._arrived = 0
-        self._since = float("-inf")
         # Whether a group was taken since a full queue was last searched for empty places.
         self._moved = True
 
@@ -56,7 +54,6 @@ class Grouper(Generic[I, O]):
             self._drop_left()
         future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._pending.append((item, future))
-        self._arrived += 1
         if len(self._workers) < self._abreast:
             self._workers.add(asyncio.create_task(self._drain()))
         return future
@@ -74,12 +71,9 @@ class Grouper(Generic[I, O]):
 
     async def _drain(self) -> None:
         try:
-            crowded = self._is_crowded()
             while self._pending:
-                if self._linger and crowded and len(self._pending) < self._width:
-                    await asyncio.sleep(self._linger)
-                # Who came while a group was at work came hard on it.
-                crowded = True
+                if len(self._pending) < self._width and (pause := self._linger()):
+                    await asyncio.sleep(pause)
                 group = self._pending[: self._width]
                 del self._pending[: self._width]
                 self._moved = True
@@ -90,13 +84,6 @@ class Grouper(Generic[I, O]):
                 # Only a loop that is being torn down leaves anything here.
                 _fail(self._pending, Unavailable("SHUTTING_DOWN", "the service is stopping"))
                 self._pending.clear()
-
-    def _is_crowded(self) -> bool:
-        """Whether items have come fast since this was asked last."""
-        now = asyncio.get_running_loop().time()
-        arrived, elapsed = self._arrived, now - self._since
-        self._arrived, self._since = 0, now
-        return arrived > _CROWD * elapsed
 
     async def _run(self, group: list[tuple[I, asyncio.Future[O]]]) -> None:
         if not group:

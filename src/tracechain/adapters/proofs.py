@@ -7,6 +7,8 @@ that comes alone is proved where it is: the way to a process and back costs more
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.grouping import Grouper
 from tracechain.app.proving import Claimed, Finding, Prover
@@ -21,7 +23,9 @@ _ALONE = 2
 class GroupedProofs:
     """The Prove port over a Prover."""
 
-    def __init__(self, prover: Prover, pool: CryptoPool, *, capacity: int, linger: float) -> None:
+    def __init__(
+        self, prover: Prover, pool: CryptoPool, *, capacity: int, linger: Callable[[], float]
+    ) -> None:
         self._prover = prover
         self._pool = pool
         self._group: Grouper[str, Finding] = Grouper(

@@ -6,10 +6,11 @@ import itertools
 from collections.abc import AsyncIterator
 
 from tracechain.app.issuing import Issuing, Order
+from tracechain.app.labelling import Labelling
 from tracechain.app.products import Products
 from tracechain.domain.code import Profile
 from tracechain.domain.party import Principal
-from tracechain.rpc import convert, names, paging
+from tracechain.rpc import convert, convert_label, names, paging
 from tracechain.v1 import issuance_pb2
 
 
@@ -18,9 +19,10 @@ class IssuanceServicer:
 
     service = issuance_pb2.DESCRIPTOR.services_by_name["IssuanceService"]
 
-    def __init__(self, products: Products, issuing: Issuing) -> None:
+    def __init__(self, products: Products, issuing: Issuing, labelling: Labelling) -> None:
         self._products = products
         self._issuing = issuing
+        self._labelling = labelling
 
     async def CreateProduct(
         self, request: issuance_pb2.CreateProductRequest, principal: Principal
@@ -116,3 +118,12 @@ class IssuanceServicer:
                     for uri, index, serial, pin in rows
                 ],
             )
+
+    async def RenderLabels(
+        self, request: issuance_pb2.RenderLabelsRequest, principal: Principal
+    ) -> AsyncIterator[issuance_pb2.RenderLabelsResponse]:
+        opened = await self._labelling.open(principal, convert_label.read_order(request))
+        yield issuance_pb2.RenderLabelsResponse(plan=convert_label.plan(opened.plan, opened.count))
+        async for drawn in self._labelling.stream(opened):
+            for answer in convert_label.drawn(drawn):
+                yield answer

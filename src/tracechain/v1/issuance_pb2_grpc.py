@@ -75,6 +75,11 @@ class IssuanceServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_issuance__pb2.IssueCodesRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_issuance__pb2.IssueCodesResponse.FromString,
                 _registered_method=True)
+        self.RenderLabels = channel.unary_stream(
+                '/tracechain.v1.IssuanceService/RenderLabels',
+                request_serializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsResponse.FromString,
+                _registered_method=True)
 
 
 class IssuanceServiceServicer(object):
@@ -140,6 +145,14 @@ class IssuanceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenderLabels(self, request, context):
+        """Draws labels for codes that were issued, and streams the files in parts. Issues nothing; the
+        same request gives the same files, so a call that was cut off is made again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IssuanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -182,6 +195,11 @@ def add_IssuanceServiceServicer_to_server(servicer, server):
                     servicer.IssueCodes,
                     request_deserializer=tracechain_dot_v1_dot_issuance__pb2.IssueCodesRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_issuance__pb2.IssueCodesResponse.SerializeToString,
+            ),
+            'RenderLabels': grpc.unary_stream_rpc_method_handler(
+                    servicer.RenderLabels,
+                    request_deserializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -401,6 +419,33 @@ class IssuanceService(object):
             '/tracechain.v1.IssuanceService/IssueCodes',
             tracechain_dot_v1_dot_issuance__pb2.IssueCodesRequest.SerializeToString,
             tracechain_dot_v1_dot_issuance__pb2.IssueCodesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderLabels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tracechain.v1.IssuanceService/RenderLabels',
+            tracechain_dot_v1_dot_issuance__pb2.RenderLabelsRequest.SerializeToString,
+            tracechain_dot_v1_dot_issuance__pb2.RenderLabelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

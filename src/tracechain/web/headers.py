@@ -13,13 +13,15 @@ POLICY = "; ".join(
         "script-src 'self' 'wasm-unsafe-eval'",
         "style-src 'self'",
         "img-src 'self' data: blob:",
-        "media-src 'self' blob:",
         "connect-src 'self'",
         "manifest-src 'self'",
         "worker-src 'self'",
         "form-action 'self'",
         "frame-ancestors 'none'",
         "base-uri 'none'",
+        # No text becomes markup or a script's address, but for the worker's in pwa.js.
+        "require-trusted-types-for 'script'",
+        "trusted-types tracechain",
     )
 )
 

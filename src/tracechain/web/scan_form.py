@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from tracechain.domain.code import CodeDefect, MalformedCode, parse_code
-from tracechain.web.pages import Pages
+from tracechain.web.pages import Pages, language_of
 
 _MAX_TYPED = 2048
 
@@ -29,7 +29,9 @@ class ScanForm:
                 foreign = error.detail in (CodeDefect.SCHEME, CodeDefect.UNKNOWN_RESOLVER)
                 defect = "foreign" if foreign else "malformed"
             else:
+                # The language of the page stays; it is no part of the code.
                 path = typed.removeprefix(f"https://{self._resolver}")
+                path += f"&lang={language_of(request)}"
                 return RedirectResponse(path, 303, {"cache-control": "no-store"})
         return self._pages.answer(
             request, "scan.html", status=400 if defect else 200, defect=defect, typed=typed

@@ -21,11 +21,17 @@ def make_site(
     static = Static()
     pages = Pages(static, resolver)
     form = ScanForm(pages, resolver)
+
+    async def offline(request: Request) -> Response:
+        # The same for everybody: what the service worker shows where there is no network.
+        return pages.answer(request, "offline.html", headers={"cache-control": "public, no-cache"})
+
     routes = [
         Route(PREFIX, static.serve),
         *(Route(path, static.serve) for path in ROOT_FILES),
         Route("/", form.page),
         Route("/scan", form.page),
+        Route("/offline", offline),
         Route("/healthz", _alive),
     ]
     return Site(routes, pages, hosts, mounts=mounts)

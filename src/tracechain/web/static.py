@@ -52,6 +52,10 @@ class Static:
         for name, content in sorted(self._files.items()):
             whole.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
         self.version = whole.hexdigest()[:16]
+        # The worker knows its release by this, and a release changes its bytes: browsers look.
+        if worker := self._files.get("sw.js"):
+            folder = f"{PREFIX}{self.version}/"
+            self._files["sw.js"] = f'const STATIC = "{folder}";\n'.encode() + worker
         listed = {"version": self.version, "files": sorted(self._files)}
         self._files["index.json"] = json.dumps(listed).encode()
         self._tags = {

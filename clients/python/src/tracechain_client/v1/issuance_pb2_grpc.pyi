@@ -37,6 +37,10 @@ class IssuanceServiceStub:
     that is how a call that was cut off goes on. More than the authorised quantity is refused
     with QUANTITY_EXCEEDED, and the attempt is recorded.
     """
+    RenderLabels: _aio.UnaryStreamMultiCallable[_issuance_pb2.RenderLabelsRequest, _issuance_pb2.RenderLabelsResponse]
+    """Draws labels for codes that were issued, and streams the files in parts. Issues nothing; the
+    same request gives the same files, so a call that was cut off is made again.
+    """
 
 class IssuanceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Products, batches and codes of the calling issuer."""
@@ -108,6 +112,16 @@ class IssuanceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Issues codes and streams them. The same request_id gives the same codes, from `offset` on:
         that is how a call that was cut off goes on. More than the authorised quantity is refused
         with QUANTITY_EXCEEDED, and the attempt is recorded.
+        """
+
+    @_abc_1.abstractmethod
+    def RenderLabels(
+        self,
+        request: _issuance_pb2.RenderLabelsRequest,
+        context: _aio.ServicerContext[_issuance_pb2.RenderLabelsRequest, _abc.AsyncIterator[_issuance_pb2.RenderLabelsResponse]],
+    ) -> _abc.AsyncIterator[_issuance_pb2.RenderLabelsResponse]:
+        """Draws labels for codes that were issued, and streams the files in parts. Issues nothing; the
+        same request gives the same files, so a call that was cut off is made again.
         """
 
 def add_IssuanceServiceServicer_to_server(servicer: IssuanceServiceServicer, server: _aio.Server) -> None: ...

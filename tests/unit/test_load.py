@@ -1,0 +1,57 @@
+"""How long it pays to wait: nothing with time to spare, and in proportion from there on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tracechain.adapters.load import Load
+
+
+class _Thread:
+    """A thread whose times are set."""
+
+    def __init__(self) -> None:
+        self.now = self.worked = 100.0
+        self.load = Load(lambda: self.now, lambda: self.worked)
+
+    def pass_by(self, seconds: float, share: float) -> None:
+        self.now += seconds
+        self.worked += seconds * share
+
+
+@pytest.mark.parametrize(
+    ("share", "pause"), [(0.0, 0.0), (0.5, 0.0), (0.52, 0.0), (0.75, 0.005), (1.0, 0.01)]
+)
+def test_the_busier_the_longer(share: float, pause: float) -> None:
+    thread = _Thread()
+    thread.pass_by(0.1, share)
+    assert thread.load.share() == pytest.approx(share)
+    assert thread.load.linger(0.01) == pytest.approx(pause)
+
+
+def test_what_was_long_ago_does_not_count_and_a_short_while_says_nothing() -> None:
+    thread = _Thread()
+    thread.pass_by(1.0, 1.0)
+    assert thread.load.linger(0.004) == pytest.approx(0.004)
+    thread.pass_by(0.01, 0.0)
+    assert thread.load.linger(0.004) == pytest.approx(0.004)
+    thread.pass_by(0.04, 0.0)
+    assert thread.load.linger(0.004) == 0.0
+
+
+def test_a_clock_that_counts_more_work_than_time_makes_nobody_wait_longer() -> None:
+    thread = _Thread()
+    thread.pass_by(0.1, 1.2)
+    assert thread.load.linger(0.004) == 0.004
+
+
+def test_real_work_is_seen() -> None:
+    load = Load()
+    time.sleep(0.1)
+    assert load.share() < 0.5
+    end = time.thread_time() + 0.1
+    while time.thread_time() < end:
+        pass
+    assert load.share() > 0.1
