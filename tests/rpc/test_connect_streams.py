@@ -217,3 +217,40 @@ async def test_calls_by_http_and_by_grpc_share_the_places_of_a_process(
             assert isinstance(answer, list)
         assert room.taken == 0
         assert isinstance(await by_http(api, world.nobody, scan, {"code": "x"}), list)
+
+
+async def test_those_who_send_half_of_much_and_wait_do_not_fill_the_memory(
+    make_world: Callable[..., AbstractAsyncContextManager[World]],
+) -> None:
+    """What has come in is 32 times the largest message at most; scans pass meanwhile."""
+    most, part = 65_536, 60_000
+    async with make_world(max_message_bytes=most) as world, client_of(world.http) as client:
+        api, scan = JsonApi(client), "VerificationService.VerifyCode"
+        host, _, port = client.base_url.netloc.decode().partition(":")
+        head = (
+            f"POST {VERIFY} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+            f"content-length: {most}\r\n\r\n"
+        )
+        open_ones = []
+        for _ in range(60):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(head.encode() + b" " * part)
+            await writer.drain()
+            open_ones.append((reader, writer))
+        answered = [asyncio.create_task(reader.readline()) for reader, _ in open_ones]
+        room_for = 32 * most // (part - 16 * 1024)
+        await until(lambda: sum(task.done() for task in answered) >= 60 - room_for)
+        assert {task.result().split()[1] for task in answered if task.done()} == {b"429"}
+        assert sum(task.done() for task in answered) < 60
+        assert (await api.call(scan, {"code": "x"}))["outcome"] == "OUTCOME_UNKNOWN"
+        large = await api.refused(api.call(scan, {"code": "x" * part}))
+        assert (large.status, large.refusal.reason) == (429, "QUEUE_FULL")
+        for _, writer in open_ones:
+            writer.close()
+        # Once they are gone there is room again.
+        async with asyncio.timeout(10):
+            while large.refusal.reason == "QUEUE_FULL":
+                large = await api.refused(api.call(scan, {"code": "x" * part}))
+        assert large.refusal.reason == "TEXT_TOO_LONG"
+        for task in answered:
+            task.cancel()
