@@ -59,6 +59,15 @@ def written_bytes(pid: int) -> int:
     return int(dict(line.split(": ") for line in text.splitlines())["write_bytes"])
 
 
+def hold(pids: Sequence[int]) -> None:
+    """Holds each process to a core of its own, with what it started and what it will start."""
+    cores = sorted(os.sched_getaffinity(0))
+    for at, pid in enumerate(pids):
+        for one in family(pid):
+            for task in Path(f"/proc/{one}/task").iterdir():
+                os.sched_setaffinity(int(task.name), {cores[at % len(cores)]})
+
+
 def machine_idle_seconds() -> float:
     """Idle time of all cores together since the start of the machine."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()

@@ -94,12 +94,12 @@ class Stand:
         )
         return [code.uri for part in stream for code in part.codes]
 
-    def order(self, parent: str, quantity: int) -> None:
+    def order(self, parent: str, quantity: int, request_id: str = "") -> None:
         """Takes indices of a batch without reading their codes."""
         stub = issuance_pb2_grpc.IssuanceServiceStub(self.channel)
         stream = stub.IssueCodes(
             issuance_pb2.IssueCodesRequest(
-                parent=parent, request_id=uuid.uuid4().hex, quantity=quantity
+                parent=parent, request_id=request_id or uuid.uuid4().hex, quantity=quantity
             ),
             metadata=self.metadata("issuer"),
         )

@@ -6,12 +6,11 @@ Everything is a ratio of things taken in turn, round after round, in one run:
 - codes a second in BatchVerifyCodes calls of 500 to single calls;
 - p99 latency at half of the measured peak to that of the do-nothing RPC at the same rate, open
   loop: latency counts from the time at which a call was due;
-- two processes to one, twice. `raw` is calls a second to calls a second. Generator and server
-  share this machine's cores, so two processes are starved where one is not. `capacity` accounts
-  for it: capacity = calls per second of server CPU x the cores that the server can keep busy.
-  One process keeps as many busy as it kept in its run (so its capacity is its rate); two keep
-  all cores busy if less than a tenth of the machine was idle in their run, and else as many as
-  they kept.
+- two processes to one, twice. `raw` is calls a second of two workers to those of one that has the
+  whole machine: a worker's own store and arithmetic are processes too, so one alone keeps more
+  than a core busy. `capacity` is two workers on two cores to one worker on one: each is held to a
+  core with all that it started. Generator and servers share these cores, which is accounted for:
+  what two could do is their calls per second of their own CPU time, times the cores.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ from __future__ import annotations
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from benchmarks import processes
 from benchmarks.backends import BACKENDS, Backend
 from benchmarks.load import Result, arrivals, drive
 from benchmarks.server import NOTHING
@@ -44,10 +44,16 @@ _Findings = dict[str, object]
 
 
 def measure(
-    calls: int = CALLS, rounds: int = ROUNDS, open_seconds: float = OPEN_SECONDS
+    calls: int = CALLS,
+    rounds: int = ROUNDS,
+    open_seconds: float = OPEN_SECONDS,
+    scaled: Sequence[Backend] = BACKENDS,
 ) -> _Findings:
-    """All of it on each backend."""
-    return {backend.name: _on(backend, calls, rounds, open_seconds) for backend in BACKENDS}
+    """All of it on each backend, two processes only on those that are `scaled`."""
+    found = {backend.name: _on(backend, calls, rounds, open_seconds) for backend in BACKENDS}
+    for backend in scaled:
+        found[backend.name] |= _scaling(backend, calls, rounds)
+    return dict(found)
 
 
 def _on(backend: Backend, calls: int, rounds: int, open_seconds: float) -> _Findings:
@@ -56,7 +62,6 @@ def _on(backend: Backend, calls: int, rounds: int, open_seconds: float) -> _Find
         found, peak = _closed(made, calls, rounds, seen)
         found |= _batches(made, calls, rounds, peak, seen)
         found |= _half_peak(made, peak["first"], rounds, open_seconds, seen)
-    found |= _scaling(backend, calls, rounds, seen)
     return found | {
         "client_saturated": any(result.client_saturated for result in seen),
         "floor": FLOORS.get(backend.name, {}) | _COMMON_FLOORS,
@@ -186,35 +191,37 @@ def _half_peak(
     }
 
 
-def _scaling(backend: Backend, calls: int, rounds: int, seen: list[Result]) -> _Findings:
-    """One process and two, each on its own store, taking turns."""
+def _scaling(backend: Backend, calls: int, rounds: int) -> _Findings:
+    """One process on all cores and on one, and two on a core each, taking turns."""
     cores = os.cpu_count() or 1
-    raw, accounted, idle = [], [], []
-    with stand(backend) as one, stand(backend, workers=2) as two:
+    raw, accounted, idle, saturated = [], [], [], False
+    with stand(backend) as free, stand(backend) as one, stand(backend, workers=2) as two:
+        processes.hold(one.pids)
+        processes.hold(two.pids)
+        places = (free, one, two)
         scans = {
             id(made): [r.SerializeToString() for r in requests(made, "SCALE", calls * (rounds + 1))]
-            for made in (one, two)
+            for made in places
         }
         for number in range(rounds + 1):
             results = []
-            for made in (one, two):
+            for made in places:
                 part = scans[id(made)][number * calls : (number + 1) * calls]
                 result = drive(made.port, VERIFY, part, server=made.pids, connections=8, width=16)
                 _check(result, calls, pb.HISTORY_FIRST_SCAN)
                 results.append(result)
             if number:
-                seen += results
-                single, double = results
-                raw.append(double.rate / single.rate)
-                busy = double.server_cpu / double.seconds
-                free = double.idle / double.seconds
-                can = cores if free < 0.1 * cores else busy
-                accounted.append(double.rate / busy * can / single.rate)
-                idle.append(free / cores)
+                saturated |= any(result.client_saturated for result in results)
+                alone, single, double = results
+                raw.append(double.rate / alone.rate)
+                could = len(double.answers) / double.server_cpu * min(2, cores)
+                accounted.append(could / single.rate)
+                idle.append(double.idle / double.seconds / cores)
     return {
         "two_processes_to_one_raw": _median(raw),
         "two_processes_to_one_capacity": _median(accounted),
         "two_processes_idle_share": _median(idle, 2),
+        "two_processes_client_saturated": saturated,
     }
 
 

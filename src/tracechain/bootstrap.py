@@ -24,6 +24,7 @@ from tracechain.adapters.keys import (
     master_key_from_file,
     master_key_from_text,
 )
+from tracechain.adapters.labels.press import PooledLabels
 from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.photos import PillowPhotos
@@ -47,6 +48,7 @@ from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactS
 from tracechain.app.issuing import Issuing
 from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
+from tracechain.app.labelling import Labelling
 from tracechain.app.linking import Linking
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
@@ -77,6 +79,7 @@ from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 from tracechain.web.app import Site
+from tracechain.web.forms import Limits
 from tracechain.web.server import HttpServer
 from tracechain.web.site import Services, make_site
 
@@ -118,6 +121,7 @@ class App:
     _changes: Changes
     _caches: CacheStack
     _press: Press
+    _labels: PooledLabels
     _photos: PillowPhotos
     _polls: list[asyncio.Task[None]]
 
@@ -132,6 +136,7 @@ class App:
         await self._caches.close()
         await self._press.close()
         self._photos.close()
+        await self._labels.close()
         await self.store.close()
 
 
@@ -232,8 +237,10 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     )
     claiming = Claiming(proofs.prove, facts, store, digester, clock)
     press = Press(master, settings.sign_processes or os.cpu_count() or 1)
+    labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
     products = Products(store, store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
+    labelling = Labelling(store, keyring, visibility, press, labels, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
     capturing = Capturing(
         resolver,
@@ -255,7 +262,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
 
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring),
-        IssuanceServicer(products, issuing, linking),
+        IssuanceServicer(products, issuing, labelling, linking),
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
@@ -269,6 +276,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         resolver=settings.resolver,
         hosts=http_hosts(settings),
         proxies=settings.http_proxies,
+        limits=Limits.of(settings.http_forms_per_client, settings.http_forms_per_code, clock),
         form_key=master.derive("web-form/v1"),
         mounts=json_api(gate, servicers, settings.max_message_bytes),
     )
@@ -278,7 +286,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        gate, site, proofs, scans, events, changes, caches, press, photos, polls,
+        gate, site, proofs, scans, events, changes, caches, press, labels, photos, polls,
     )  # fmt: skip
 
 

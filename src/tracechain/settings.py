@@ -53,6 +53,17 @@ class Settings(BaseSettings):
             "clients choose the address that limits count; too few: all share one.",
         ),
     ] = 0
+    http_forms_per_client: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Forms (PINs, reports) that one address may send in an hour, a third of "
+            "them at once. Too few shuts out those who share an address.",
+        ),
+    ] = 30
+    http_forms_per_code: Annotated[
+        int, Field(ge=1, description="Forms about one code in an hour, a third of them at once.")
+    ] = 90
     http_connections: Annotated[
         int, Field(ge=1, description="HTTP connections of a process; one more is closed at once.")
     ] = 4096
@@ -175,8 +186,8 @@ class Settings(BaseSettings):
         int,
         Field(
             ge=0,
-            description="Processes that make the codes of large orders, started with the first; "
-            "0: one for each core.",
+            description="Processes that make the codes of large orders, started with the first, "
+            "and as many that draw labels; 0: one for each core.",
         ),
     ] = 0
     max_message_bytes: Annotated[

@@ -55,16 +55,16 @@ async def test_reports_are_listed_latest_first_by_division(store: Store) -> None
     assert await store.list_reports(5, "22", "", 10) == []
 
 
-async def test_the_latest_recalls_of_all_batches(store: Store) -> None:
+async def test_the_list_latest_recalls_of_all_batches(store: Store) -> None:
     issuer = await store.put_party(party(1))
     await store.put_product(product(1, issuer.gln))
     lots = [await store.put_batch(batch(gtin_of(1), f"L{n}")) for n in range(3)]
     for time, lot in enumerate(lots, 1):
         await store.put_recall(replace(recall(lot.batch_number, "r"), create_time=time))
     await store.lift_recall(lots[1].batch_number, "r", 99, "done")
-    found = await store.latest_recalls(2)
+    found = await store.list_latest_recalls(2)
     assert [(one.batch_number, one.lift_time) for one in found] == [
         (lots[2].batch_number, None),
         (lots[1].batch_number, 99),
     ]
-    assert len(await store.latest_recalls(10)) == 3
+    assert len(await store.list_latest_recalls(10)) == 3

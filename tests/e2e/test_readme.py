@@ -34,14 +34,16 @@ def test_the_commands_and_the_program_of_a_readme_run(readme: str, tmp_path: Pat
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     # The trap speaks however it ends: the service in the background keeps the pipe open.
     script = f"trap 'echo ended $?' EXIT\nset -eu\n{shell}\npython3 program.py\n"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with socket.socket() as free, socket.socket() as other:
+        for one in (free, other):
+            one.bind(("127.0.0.1", 0))
+        address, pages = (f"127.0.0.1:{one.getsockname()[1]}" for one in (free, other))
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "TRACECHAIN_LISTEN": address,
-        "TRACECHAIN_HTTP_LISTEN": "127.0.0.1:0",
+        "TRACECHAIN_HTTP_LISTEN": pages,
+        "NO_PROXY": "127.0.0.1",
         "TRACECHAIN_SERVER": address,
     }
     process = subprocess.Popen(
@@ -62,6 +64,7 @@ def test_the_commands_and_the_program_of_a_readme_run(readme: str, tmp_path: Pat
     assert lines[-1] == "ended 0\n", errors + out
     assert "真品 GENUINE" in out
     assert "VERDICT_REASON_RECALLED_RANGE" in out
+    assert '{"outcome": "OUTCOME_CAUTION", "issuance": "ISSUANCE_ISSUED"' in out  # by JSON
     assert "AUTHENTIC" in out
 
 
@@ -72,7 +75,8 @@ def test_the_chinese_readme_has_the_same_commands() -> None:
 
 @pytest.mark.parametrize(
     "document", [*READMES, "SECURITY.md", "deploy/README.md", "docs/architecture.md",
-                 "docs/scale.md", "docs/threat-model.md", "clients/python/README.md"],
+                 "docs/integrating.md", "docs/scale.md", "docs/threat-model.md",
+                 "clients/python/README.md"],
 )  # fmt: skip
 def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document

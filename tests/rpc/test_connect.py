@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -36,9 +37,10 @@ from tests.support.service import (
     every_method,
     gtin_of,
 )
-from tracechain.v1 import annotations_pb2, issuance_pb2, verification_pb2
+from tracechain.v1 import annotations_pb2, errors_pb2, issuance_pb2, verification_pb2
 
 METHODS = {method.full_name.removeprefix("tracechain.v1."): method for method in every_method()}
+REASONS = {name.removeprefix("ERROR_REASON_") for name in errors_pb2.ErrorReason.keys()}  # noqa: SIM118
 JSON = {"content-type": "application/json"}
 VERIFY = path_of("VerificationService.VerifyCode")
 CALLERS = {
@@ -575,3 +577,71 @@ async def test_a_defect_is_told_by_a_number_only(
     assert (error.status, error.refusal.reason) == (500, "INTERNAL")
     assert "inside" not in str(error)
     assert error.refusal.metadata["incident"] in error.refusal.message
+
+
+_BODIES = [
+    b"", b"{}", b"[]", b"null", b"{", b'{"code":"x"}', b'{"requests":[{}]}', b"\xff\xfe",
+    b"\x00" * 9,
+    b"\x0a\x05ab", enveloped(b"{}"), enveloped(b"{}", 1), enveloped(b"", 2),
+    b"\x00\xff\xff\xff\xff",
+    gzip.compress(b"{}"), b"1e999", b'{"":{}}', b'{"parent":"\\u0000"}', b'{"pageSize":2e9}',
+]  # fmt: skip
+_TYPES = [
+    "application/json", "application/proto", "application/connect+json",
+    "application/connect+proto", "application/json; charset=latin-1", "APPLICATION/JSON",
+    "application/grpc+proto", "text/html", "", "application/", ";", "application/grpc-web+json",
+]  # fmt: skip
+_HEADERS = {
+    "accept-encoding": ["gzip", "identity;q=0", "*", "\xff", ""],
+    "content-encoding": ["gzip", "identity", "", "br", "gzip, gzip"],
+    "connect-content-encoding": ["gzip", "identity", "br"],
+    "connect-accept-encoding": ["gzip", "x"],
+    "connect-timeout-ms": ["1000", "0", "", "1e3", "+1", "99999999999"],
+    "connect-protocol-version": ["1", "2", ""],
+    "authorization": ["Bearer", "Bearer a b", "Basic eDp5", "Bearer \xff", "Bearer " + "k" * 5000],
+}
+_QUERIES = [
+    "", "?", "?message={}", "?encoding=json", "?encoding=json&message=%7B%7D",
+    "?encoding=proto&base64=1&message=_w", "?encoding=json&base64=1&message=%", "?message=%ff",
+    "?encoding=json&message={}&compression=gzip", "?encoding=json&encoding=proto&message={}",
+    "?encoding=json&base64=1&compression=gzip&message=H4sI",
+]  # fmt: skip
+
+
+async def test_whatever_is_sent_is_answered_or_refused_with_a_reason(
+    world: World, api: JsonApi
+) -> None:
+    """No defect of ours shows (INTERNAL), and no error comes without its reason."""
+    chance = random.Random(20260105)
+    paths = [path_of(method) for method in METHODS.values()]
+    statuses = set()
+    for _ in range(600):
+        body = chance.choice(_BODIES)
+        if chance.random() < 0.3:
+            body = bytes(b ^ (chance.random() < 0.1) * chance.randrange(256) for b in body)
+        headers = {"content-type": chance.choice(_TYPES[:4] if chance.random() < 0.7 else _TYPES)}
+        if chance.random() < 0.6:
+            headers |= dict(chance.choice([world.issuer, world.operator]).metadata)
+        for name, values in _HEADERS.items():
+            if chance.random() < 0.12:
+                headers[name] = chance.choice(values)
+        verb = chance.choice(["POST"] * 5 + ["GET", "GET", "HEAD", "PUT", "TRACE"])
+        path = chance.choice(paths) + (chance.choice(_QUERIES) if verb == "GET" else "")
+        answer = await api.http.request(
+            verb, path, content=body, headers=[(k, v.encode("latin-1")) for k, v in headers.items()]
+        )
+        statuses.add(answer.status_code)
+        context = (verb, path, headers, body, answer.status_code, answer.content[:300])
+        assert answer.status_code in {200, 400, 401, 403, 404, 405, 409, 415, 429, 501, 504}, (
+            context
+        )
+        error: Any = None
+        if answer.status_code != 200 and verb != "HEAD":
+            error = answer.json()
+        elif answer.headers["content-type"].startswith("application/connect+"):
+            flags, end = opened(answer.content)[-1]
+            error = json.loads(gzip.decompress(end) if flags & 1 else end).get("error")
+        if error is not None:
+            assert refusal_of(error).reason in REASONS - {"INTERNAL"}, context
+            assert refusal_of(error).message, context
+    assert {200, 400, 401, 403, 405, 415, 501} <= statuses

@@ -34,7 +34,19 @@ from tests.support.service import (
     running_world,
 )
 from tracechain.app import capturing
-from tracechain.domain import claim, code, conflict, custody, errors, party, recall, report, verdict
+from tracechain.domain import (
+    claim,
+    code,
+    conflict,
+    custody,
+    errors,
+    label,
+    party,
+    qr,
+    recall,
+    report,
+    verdict,
+)
 from tracechain.domain.epcis import model
 from tracechain.v1 import (
     admin_pb2,
@@ -176,10 +188,13 @@ ENUMS: dict[str, type[StrEnum] | None] = {
     "ClaimStatus": claim.ClaimStatus,
     "CodeProfile": code.Profile,
     "ConflictReason": conflict.Conflict,
+    "ErrorCorrection": qr.ErrorCorrection,
     "ErrorReason": None,
     "EventType": model.EventType,
     "History": verdict.History,
     "Issuance": verdict.Issuance,
+    "LabelFormat": label.LabelFormat,
+    "LabelWarning": label.LabelWarning,
     "Link": None,
     "Outcome": verdict.Outcome,
     "PartyKind": party.PartyKind,

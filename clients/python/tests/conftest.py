@@ -214,6 +214,16 @@ class FakeService(
         if isinstance(turn, Fail):
             await context.abort_with_status(turn.status())
 
+    async def RenderLabels(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        turn = await self._begin("RenderLabels", request, context)
+        yield issuance_pb2.RenderLabelsResponse(plan=issuance_pb2.LabelPlan(label_count=50))
+        for sent in range(3 if turn == "short" else 5):
+            if isinstance(turn, Fail) and sent == turn.after:
+                await context.abort_with_status(turn.status())
+            data = b"other" if turn == "other" else b"%d" % sent
+            part = issuance_pb2.LabelFilePart(name="labels.pdf", data=data)
+            yield issuance_pb2.RenderLabelsResponse(parts=[part], label_count=10)
+
     # events
 
     @staticmethod

@@ -83,7 +83,8 @@ def test_the_public_surface_is_what_it_says() -> None:
 METHODS = [
     *("assess_recall", "capture", "capture_stream", "claim", "create_batch", "create_party"),
     *("create_product", "create_recall", "get_event", "issue_codes", "lift_recall", "list_events"),
-    *("list_recalls", "raise_batch_quantity", "trace_batch", "trace_container", "trace_unit"),
+    *("list_recalls", "raise_batch_quantity", "render_labels", "trace_batch"),
+    *("trace_container", "trace_unit"),
     *("verification_keys", "verify", "verify_many"),
 ]
 

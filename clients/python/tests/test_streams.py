@@ -20,7 +20,11 @@ from tracechain_client import (
     RetryPolicy,
     Unavailable,
 )
-from tracechain_client.v1.issuance_pb2 import CODE_PROFILE_COMPACT, CODE_PROFILE_SIGNED
+from tracechain_client.v1.issuance_pb2 import (
+    CODE_PROFILE_COMPACT,
+    CODE_PROFILE_SIGNED,
+    LABEL_FORMAT_PDF,
+)
 
 Code = grpc.StatusCode
 BATCH = "products/06901234000016/batches/L1"
@@ -194,6 +198,34 @@ class CutWire:
                 writer.write(data)
                 await writer.drain()
                 budget = None if budget is None else budget - len(data)
+
+
+async def test_labels_come_once_though_the_stream_breaks(ask: Any, service: Any, fail: Any) -> None:
+    service.script += [fail(), fail(after=1), fail(after=1), fail(after=4)]
+    answers = await ask("render_labels", BATCH, "first", layout="a4-3x8", include_pins=True)
+    assert [answer.HasField("plan") for answer in answers] == [True, *[False] * 5]
+    assert [part.data for answer in answers for part in answer.parts] == [
+        b"0",
+        b"1",
+        b"2",
+        b"3",
+        b"4",
+    ]
+    requests = service.requests("RenderLabels")
+    assert len(requests) == 5
+    for request in requests:
+        assert (request.parent, request.order, request.layout) == (BATCH, "first", "a4-3x8")
+        assert (request.format, request.include_pins) == (LABEL_FORMAT_PDF, True)
+
+
+@pytest.mark.parametrize("lie", ["other", "short"])
+async def test_other_labels_than_before_are_not_mixed_with_them(
+    ask: Any, service: Any, fail: Any, lie: str
+) -> None:
+    service.script += [fail(after=4), lie]
+    with pytest.raises(ProtocolError):
+        await ask("render_labels", BATCH, "first")
+    assert len(service.requests("RenderLabels")) == 2
 
 
 @pytest.mark.parametrize("method", ["issue_codes", "capture_stream"])

@@ -6,12 +6,12 @@ was cut off is resumed, not repeated.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from tracechain.app.ahead import in_order
 from tracechain.app.changing import Changes
 from tracechain.app.keyring import Keyring, WorkingKey
 from tracechain.app.ports import BatchStore, Clock
@@ -120,28 +120,19 @@ class Issuing:
         assert used is not None
         return OpenOrder(order, taken, used)
 
-    async def stream(self, opened: OpenOrder) -> AsyncIterator[tuple[int, IssuedCodes]]:
+    async def stream(self, opened: OpenOrder) -> AsyncGenerator[tuple[int, IssuedCodes], None]:
         """The codes as (offset, codes), in order, computed a few messages ahead of the reader."""
-        offsets = iter(range(opened.order.offset, opened.allocation.count, CHUNK))
-        ahead: deque[tuple[int, asyncio.Task[IssuedCodes]]] = deque()
 
-        def start() -> None:
-            offset = next(offsets, None)
-            if offset is not None:
-                job = self._press.make(opened.key, self._run(opened, offset))
-                ahead.append((offset, asyncio.ensure_future(job)))
+        def job(offset: int) -> Callable[[], Coroutine[Any, Any, tuple[int, IssuedCodes]]]:
+            async def make() -> tuple[int, IssuedCodes]:
+                return offset, await self._press.make(opened.key, self._run(opened, offset))
 
-        try:
-            for _ in range(AHEAD):
-                start()
-            while ahead:
-                offset, job = ahead.popleft()
-                codes = await job
-                start()
-                yield offset, codes
-        finally:
-            for _, job in ahead:
-                job.cancel()
+            return make
+
+        offsets = range(opened.order.offset, opened.allocation.count, CHUNK)
+        async with aclosing(in_order(map(job, offsets), AHEAD)) as parts:
+            async for part in parts:
+                yield part
 
     def _run(self, opened: OpenOrder, offset: int) -> CodeRun:
         taken = opened.allocation

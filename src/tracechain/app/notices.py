@@ -42,7 +42,7 @@ class Notices:
     async def refresh(self) -> None:
         """Reads the list anew. Raises Unavailable."""
         found = []
-        for recall in await self._store.latest_recalls(MOST):
+        for recall in await self._store.list_latest_recalls(MOST):
             goods = self._goods.get(recall.batch_number) or await self._load(recall.batch_number)
             if goods is not None:
                 self._goods[recall.batch_number] = goods

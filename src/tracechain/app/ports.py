@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol
 
 from tracechain.domain.claim import Claim, ClaimAttempt
 from tracechain.domain.keys import IssuerKey
+from tracechain.domain.label import Label
+from tracechain.domain.label_design import LabelPlan
 from tracechain.domain.link_set import LinkSet
 from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Allocation, Batch, Product
@@ -230,7 +232,7 @@ class PublicStore(Protocol):
         """Those under the key whose region starts with `region`, latest id first, with ids below
         `before` (empty: all)."""
 
-    async def latest_recalls(self, limit: int) -> list[Recall]:
+    async def list_latest_recalls(self, limit: int) -> list[Recall]:
         """The latest recalls of all batches, lifted ones too, latest first. It asks every part
         of a store that is spread out: no call waits for it."""
 
@@ -297,3 +299,30 @@ class Digester(Protocol):
 
     def claim_mark(self, device_id: str, gtin: str, serial: str) -> bytes:
         """Eight bytes, the same for the same device and unit for ever."""
+
+
+class FilePart(NamedTuple):
+    """Bytes that go to the end of the file of this name."""
+
+    name: str
+    data: bytes
+
+
+class LabelBinding(Protocol):
+    """Makes files of what was drawn, as it comes; it holds none of it."""
+
+    def add(self, drawn: Sequence[FilePart]) -> list[FilePart]:
+        """What the next labels, in their order, add to the files."""
+
+    def end(self) -> list[FilePart]:
+        """What the files end with. Called once, at last."""
+
+
+class LabelPress(Protocol):
+    """Draws labels beside the event loop."""
+
+    async def draw(self, plan: LabelPlan, labels: Sequence[Label]) -> list[FilePart]:
+        """Labels of one plan, from the beginning of a page on, to be bound in their order."""
+
+    def bind(self, plan: LabelPlan) -> LabelBinding:
+        """What makes files of the labels of a plan."""

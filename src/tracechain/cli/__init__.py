@@ -19,6 +19,7 @@ from tracechain.cli import (
     events,
     issue,
     keys,
+    labels,
     recall,
     register,
     serve,
@@ -40,6 +41,7 @@ app.command()(serve.serve)
 app.command()(demo.demo)
 app.add_typer(register.app, name="register")
 app.command()(issue.issue)
+app.command()(labels.labels)
 app.command()(capture.capture)
 app.command()(events.events)
 app.command()(verify.verify)

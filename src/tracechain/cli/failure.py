@@ -31,6 +31,10 @@ _CURES = {
     "BATCH_NOT_FOUND": "Register it first: `tracechain register batch`.",
     "NO_SIGNING_KEY": "Make a key first: `tracechain keys create`.",
     "QUANTITY_EXCEEDED": "Raise what the batch may issue: `tracechain register quantity`.",
+    "ORDER_NOT_FOUND": "Issue its codes first: `tracechain issue --order ID`, or --issue N.",
+    "LABEL_TOO_SMALL": "Choose a larger --layout, fewer things on it (--no-text), or issue "
+    "`--profile compact` codes.",
+    "UNKNOWN_LAYOUT": "See `tracechain labels --help`.",
     "QUEUE_FULL": "The service is loaded; try again in a moment.",
     "PORT_TAKEN": "Stop what listens there, or choose another: --listen 127.0.0.1:50052.",
     "STORE_MISSING": "Set TRACECHAIN_DATA_DIR or TRACECHAIN_STORE_URL to where it is; see "

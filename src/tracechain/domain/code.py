@@ -163,6 +163,12 @@ def format_code(resolver: str, gtin: str, serial: str, token: str) -> str:
     return f"https://{resolver}/01/{gtin}/21/{serial}?91={token}"
 
 
+def code_length(resolver: str, profile: Profile) -> int:
+    """How many characters each code of a profile has."""
+    token = _SIGNED_CHARS if profile is Profile.SIGNED else _COMPACT_CHARS
+    return len(format_code(resolver, "0" * 14, "0" * SERIAL_LENGTH, "A" * token))
+
+
 def parse_code(text: str, resolver: str) -> ScannedCode:
     """The code spelled by `text`, or MalformedCode: no other exception, whatever the text."""
     prefix = f"https://{resolver}/01/"

@@ -26,7 +26,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tracechain.domain.errors import InvalidArgument
 from tracechain.rpc.admission import Room
-from tracechain.rpc.connect_errors import connect_error, refuse, translated
+from tracechain.rpc.connect_errors import UNIMPLEMENTED, HttpRefused, connect_error, translated
 from tracechain.rpc.connect_form import Form, Raw
 from tracechain.rpc.gate import Gate, Guard
 from tracechain.rpc.server import Servicer
@@ -36,8 +36,8 @@ from tracechain.v1 import annotations_pb2
 # What the paths of all methods begin with.
 CONNECT_PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
 
-_UNARY = {"application/json", "application/proto"}
-_STREAM = {"application/connect+json", "application/connect+proto"}
+_UNARY = "application/"
+_STREAM = "application/connect+"
 _FAST = 1
 
 
@@ -47,68 +47,68 @@ class ConnectApp:
     def __init__(
         self, gate: Gate, servicers: Sequence[Servicer], *, max_message_bytes: int
     ) -> None:
-        """Raises RuntimeError for a method without access or without code."""
+        """Raises RuntimeError for a method without access."""
+        forms = [Form(name, max_message_bytes) for name in ("json", "proto")]
         self._methods = {
             f"/{servicer.service.full_name}/{method.name}": _Method(
-                method, gate.guard(method), getattr(servicer, method.name)
+                method, gate.guard(method), getattr(servicer, method.name), forms
             )
             for servicer in servicers
             for method in servicer.service.methods
         }
-        self._app = _Application(self._methods, max_message_bytes)
+        self._app = _Application(self._methods, forms, max_message_bytes)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request. What the library would refuse without a reason, or not well,
         is refused here."""
         if scope["type"] != "http":
             return
+        try:
+            self._check(scope)
+        except HttpRefused as error:
+            await error.answer(send)
+        except InvalidArgument as error:
+            await HttpRefused(HTTPStatus.BAD_REQUEST, trailers(error)).answer(send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _check(self, scope: Any) -> None:
         method = self._methods.get(scope["path"])
         if method is None:
-            await refuse(
-                send,
+            raise HttpRefused(
                 HTTPStatus.NOT_FOUND,
-                described(
-                    grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD", "there is no method here"
-                ),
+                described(UNIMPLEMENTED, "UNKNOWN_METHOD", "there is no method here"),
             )
-        elif scope["method"] not in method.verbs:
+        if scope["method"] not in method.verbs:
             allowed = ", ".join(method.verbs)
-            await refuse(
-                send,
+            raise HttpRefused(
                 HTTPStatus.METHOD_NOT_ALLOWED,
-                described(
-                    grpc.StatusCode.UNIMPLEMENTED,
-                    "METHOD_NOT_ALLOWED",
-                    f"the method is called by {allowed}",
-                ),
+                described(UNIMPLEMENTED, "METHOD_NOT_ALLOWED", f"it is called by {allowed}"),
                 [(b"allow", allowed.encode())],
             )
-        else:
-            try:
-                form = _form(scope)
-            except InvalidArgument as error:
-                await refuse(send, HTTPStatus.BAD_REQUEST, trailers(error))
-                return
-            if form in method.forms:
-                await self._app(scope, receive, send)
-                return
-            wanted = ", ".join(sorted(method.forms))
-            await refuse(
-                send,
+        if _form(scope) not in method.forms:
+            taken = ", ".join(sorted(method.forms))
+            raise HttpRefused(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 described(
                     grpc.StatusCode.INVALID_ARGUMENT,
                     "UNSUPPORTED_MEDIA_TYPE",
-                    f"the method takes {wanted}",
+                    f"the method takes {taken}",
                 ),
-                [(b"accept-post", wanted.encode())],
+                [(b"accept-post", taken.encode())],
             )
 
 
 class _Method:
     """One method behind its guard."""
 
-    def __init__(self, method: MethodDescriptor, guard: Guard, call: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        method: MethodDescriptor,
+        guard: Guard,
+        call: Callable[..., Any],
+        forms: Sequence[Form],
+    ) -> None:
         self.guard = guard
         self._call = call
         self._request = GetMessageClass(method.input_type)
@@ -116,7 +116,8 @@ class _Method:
         is_safe = (
             method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS and not streams
         )
-        self.forms = _STREAM if streams else _UNARY
+        kind = _STREAM if streams else _UNARY
+        self.forms = {f"{kind}{form.name()}": form for form in forms}
         self.verbs = ("GET", "POST") if is_safe else ("POST",)
         assert method.containing_service is not None
         self._info: MethodInfo[Any, Any] = MethodInfo(
@@ -152,22 +153,24 @@ class _Method:
             request = await self._checked(raw)
             return await raw.form.write(await self._call(request, *callers))
 
-    async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[Message]:
+    async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[bytes]:
         with _place(self.guard.room):
             callers = await self.guard.callers(_authorization(context))
             # Closed with ours: a generator that another one reads is else left to the collector.
             async with aclosing(self._call(await self._checked(raw), *callers)) as answers:
                 async for answer in answers:
-                    yield answer
+                    yield await raw.form.write(answer)
 
     async def _both(
         self, raws: AsyncIterator[Raw], context: RequestContext[Any, Any]
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncIterator[bytes]:
+        # The form of a stream stands in its content type, also where no request ever comes.
+        form = self.forms[_media_type(context.request_headers["content-type"])]
         with _place(self.guard.room):
             callers = await self.guard.callers(_authorization(context))
             async with aclosing(self._call(self._all_checked(raws), *callers)) as answers:
                 async for answer in answers:
-                    yield answer
+                    yield await form.write(answer)
 
     async def _all_checked(self, raws: AsyncIterator[Raw]) -> AsyncIterator[Message]:
         async for raw in raws:
@@ -184,8 +187,7 @@ class _Application(ConnectASGIApplication[Any]):
 
     path = ""
 
-    def __init__(self, methods: Mapping[str, _Method], max_message_bytes: int) -> None:
-        forms: Any = [Form(name, max_message_bytes) for name in ("json", "proto")]
+    def __init__(self, methods: Mapping[str, _Method], forms: Any, max_message_bytes: int) -> None:
         super().__init__(
             service=None,
             endpoints=lambda _: {path: method.endpoint() for path, method in methods.items()},
@@ -254,13 +256,17 @@ def _form(scope: Any) -> str:
     if headers.get("connect-protocol-version", "1") != "1":
         raise _malformed("connect-protocol-version is 1")
     if scope["method"] != "GET":
-        return headers.get("content-type", "").partition(";")[0].strip().lower()
+        return _media_type(headers.get("content-type", ""))
     if headers.get("content-type", "").startswith("application/grpc"):
         raise _malformed("gRPC is spoken at another port")
     parameters = parse_qs(query, keep_blank_values=True)
     if "message" not in parameters:
         raise _malformed("a GET carries its request in ?encoding=json&message={…}")
     return f"application/{parameters.get('encoding', [''])[0]}"
+
+
+def _media_type(value: str) -> str:
+    return value.partition(";")[0].strip().lower()
 
 
 def _malformed(words: str) -> InvalidArgument:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+import grpc
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError, ErrorDetail
 from google.protobuf import any_pb2, json_format
@@ -29,6 +30,7 @@ _TYPES: dict[str, type[Message]] = {
         error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo,
     )
 }  # fmt: skip
+UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 # What the library refuses: the reason by its code.
 _OWN: dict[Code, error_details_pb2.ErrorInfo] = {
     Code.RESOURCE_EXHAUSTED: error_details_pb2.ErrorInfo(reason="MESSAGE_TOO_LARGE", domain=DOMAIN),
@@ -54,44 +56,32 @@ def translated(error: Exception, guard: Guard) -> ConnectError:
     return ConnectError(error.code, error.message, [_Detail(packed)])
 
 
-def body(trailers: Trailers) -> bytes:
-    """The same error as the body of an answer that the library has no part in."""
-    code, message, _ = trailers
-    details = [
-        {
-            "type": detail.TypeName(),
-            "value": base64.b64encode(detail.value).decode().rstrip("="),
-            "debug": _plain(detail),
-        }
-        for detail in _details(trailers)
-    ]
-    return json.dumps(
-        {"code": Code[code.name].value, "message": message, "details": details},
-        ensure_ascii=False,
-    ).encode()
+class HttpRefused(Exception):
+    """What is refused before the library sees it, with the HTTP status that says it best."""
 
+    def __init__(
+        self,
+        status: HTTPStatus,
+        trailers: Trailers,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        super().__init__(trailers[1])
+        self._status = status
+        self._content = _body(trailers)
+        self._headers = headers
 
-async def refuse(
-    send: Any,
-    status: HTTPStatus,
-    trailers: Trailers,
-    headers: Sequence[tuple[bytes, bytes]] = (),
-) -> None:
-    """Answers a request that the library does not see."""
-    content = body(trailers)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status.value,
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(content)).encode()),
-                (b"cache-control", b"no-store"),
-                *headers,
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": content})
+    async def answer(self, send: Any) -> None:
+        """Sends it."""
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(self._content)).encode()),
+            (b"cache-control", b"no-store"),
+            *self._headers,
+        ]
+        await send(
+            {"type": "http.response.start", "status": self._status.value, "headers": headers}
+        )
+        await send({"type": "http.response.body", "body": self._content})
 
 
 class _Detail(ErrorDetail):
@@ -116,3 +106,19 @@ def _details(trailers: Trailers) -> Sequence[any_pb2.Any]:
 def _plain(detail: any_pb2.Any) -> dict[str, Any]:
     message = _TYPES[detail.TypeName()].FromString(detail.value)
     return json_format.MessageToDict(message)
+
+
+def _body(trailers: Trailers) -> bytes:
+    code, message, _ = trailers
+    details = [
+        {
+            "type": detail.TypeName(),
+            "value": base64.b64encode(detail.value).decode().rstrip("="),
+            "debug": _plain(detail),
+        }
+        for detail in _details(trailers)
+    ]
+    return json.dumps(
+        {"code": Code[code.name].value, "message": message, "details": details},
+        ensure_ascii=False,
+    ).encode()

@@ -58,9 +58,9 @@ class Form:
         """Wraps what came."""
         return Raw(self, bytes(data))
 
-    def encode(self, answer: Message | bytes) -> bytes:
-        """The answer's bytes, or what was written before. Raises ConnectError."""
-        return answer if isinstance(answer, bytes) else self._write(answer)
+    def encode(self, answer: bytes) -> bytes:
+        """What was written before."""
+        return answer
 
     async def write(self, answer: Message) -> bytes:
         """The answer's bytes. Raises ConnectError MESSAGE_TOO_LARGE."""
@@ -122,6 +122,8 @@ def _explained(words: str, kind: type[Message]) -> InvalidArgument:
         inside = field.message_type if field else None
     if unknown := _NO_FIELD.search(words):
         path.append(unknown[1])
-        return InvalidArgument.of(".".join(path), "UNKNOWN_FIELD", "there is no such field")
+        return InvalidArgument.of(
+            ".".join(path) or "request", "UNKNOWN_FIELD", "there is no such field"
+        )
     words = words.splitlines()[0].rstrip(".")[:_MAX_WORDS] if words else "is not of its type"
     return InvalidArgument.of(".".join(path) or "request", "INVALID_FIELD_TYPE", words)

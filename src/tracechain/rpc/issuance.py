@@ -6,11 +6,12 @@ import itertools
 from collections.abc import AsyncIterator
 
 from tracechain.app.issuing import Issuing, Order
+from tracechain.app.labelling import Labelling
 from tracechain.app.linking import Linking
 from tracechain.app.products import Products
 from tracechain.domain.code import Profile
 from tracechain.domain.party import Principal
-from tracechain.rpc import convert, names, paging
+from tracechain.rpc import convert, convert_label, names, paging
 from tracechain.v1 import issuance_pb2
 
 
@@ -19,9 +20,12 @@ class IssuanceServicer:
 
     service = issuance_pb2.DESCRIPTOR.services_by_name["IssuanceService"]
 
-    def __init__(self, products: Products, issuing: Issuing, linking: Linking) -> None:
+    def __init__(
+        self, products: Products, issuing: Issuing, labelling: Labelling, linking: Linking
+    ) -> None:
         self._products = products
         self._issuing = issuing
+        self._labelling = labelling
         self._linking = linking
 
     async def CreateProduct(
@@ -133,6 +137,15 @@ class IssuanceServicer:
         gtin, lot = names.read_goods(request.name, "name")
         found = await self._linking.get(principal, gtin, lot)
         return convert.link_set(found, _goods(gtin, lot))
+
+    async def RenderLabels(
+        self, request: issuance_pb2.RenderLabelsRequest, principal: Principal
+    ) -> AsyncIterator[issuance_pb2.RenderLabelsResponse]:
+        opened = await self._labelling.open(principal, convert_label.read_order(request))
+        yield issuance_pb2.RenderLabelsResponse(plan=convert_label.plan(opened.plan, opened.count))
+        async for drawn in self._labelling.stream(opened):
+            for answer in convert_label.drawn(drawn):
+                yield answer
 
 
 def _goods(gtin: str, lot: str) -> str:

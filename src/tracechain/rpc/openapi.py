@@ -11,9 +11,7 @@ from http import HTTPStatus
 from importlib import resources
 from typing import Any
 
-import grpc
-
-from tracechain.rpc.connect_errors import refuse
+from tracechain.rpc.connect_errors import UNIMPLEMENTED, HttpRefused
 from tracechain.rpc.status import described
 
 OPENAPI_PATH = "/openapi.json"
@@ -33,27 +31,14 @@ class OpenApiDocument:
         if scope["type"] != "http":
             return
         if scope["path"] != OPENAPI_PATH:
-            await refuse(
-                send,
-                HTTPStatus.NOT_FOUND,
-                described(
-                    grpc.StatusCode.UNIMPLEMENTED,
-                    "UNKNOWN_METHOD",
-                    "there is nothing here",
-                ),
-            )
+            refusal = described(UNIMPLEMENTED, "UNKNOWN_METHOD", "there is nothing here")
+            await HttpRefused(HTTPStatus.NOT_FOUND, refusal).answer(send)
             return
         if scope["method"] not in ("GET", "HEAD"):
-            await refuse(
-                send,
-                HTTPStatus.METHOD_NOT_ALLOWED,
-                described(
-                    grpc.StatusCode.UNIMPLEMENTED,
-                    "METHOD_NOT_ALLOWED",
-                    "it is read by GET or HEAD",
-                ),
-                [(b"allow", b"GET, HEAD")],
-            )
+            refusal = described(UNIMPLEMENTED, "METHOD_NOT_ALLOWED", "it is read by GET or HEAD")
+            await HttpRefused(
+                HTTPStatus.METHOD_NOT_ALLOWED, refusal, [(b"allow", b"GET, HEAD")]
+            ).answer(send)
             return
         asked = {key: value.decode("latin-1") for key, value in scope["headers"]}
         accepted = {part.strip() for part in asked.get(b"accept-encoding", "").split(",")}

@@ -110,6 +110,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is no such event, as far as the caller may see."""
     ERROR_REASON_DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 87
     """There is no such document, as far as the caller may see."""
+    ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 95
+    """No codes of the batch were ordered under this id."""
     ERROR_REASON_NOTHING_KNOWN: _ErrorReason.ValueType  # 88
     """Nothing is known of these goods, as far as the caller may see."""
     ERROR_REASON_PARTY_EXISTS: _ErrorReason.ValueType  # 100
@@ -182,6 +184,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """JSON that is nested too deeply."""
     ERROR_REASON_INVALID_NUMBER: _ErrorReason.ValueType  # 177
     """Not a JSON number, or one that loses digits."""
+    ERROR_REASON_INVALID_LAYOUT: _ErrorReason.ValueType  # 190
+    """A layout of labels cannot be: its measures, or what does not fit on its page."""
+    ERROR_REASON_UNKNOWN_LAYOUT: _ErrorReason.ValueType  # 191
+    """There is no such layout of labels, and it describes none."""
+    ERROR_REASON_LABEL_TOO_SMALL: _ErrorReason.ValueType  # 192
+    """A label has no room for its QR code and its text."""
+    ERROR_REASON_INVALID_PRINT_SIZE: _ErrorReason.ValueType  # 193
+    """A resolution or the size of a module is out of its bounds."""
+    ERROR_REASON_NOT_FOR_FORMAT: _ErrorReason.ValueType  # 194
+    """The format has no place for an option."""
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 200
     """Too many requests wait; repeat later."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 201
@@ -212,6 +224,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Plain text beyond loopback was not allowed."""
     ERROR_REASON_REDIS_URL_INVALID: _ErrorReason.ValueType  # 214
     """The setting redis_url names no server."""
+    ERROR_REASON_LABELS_UNAVAILABLE: _ErrorReason.ValueType  # 219
+    """The processes that draw labels do not last; repeat later."""
     ERROR_REASON_PAGE_NOT_FOUND: _ErrorReason.ValueType  # 230
     """No page, file or thing is at this address."""
     ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 231
@@ -345,6 +359,8 @@ ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 86
 """There is no such event, as far as the caller may see."""
 ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 87
 """There is no such document, as far as the caller may see."""
+ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 95
+"""No codes of the batch were ordered under this id."""
 ERROR_REASON_NOTHING_KNOWN: ErrorReason.ValueType  # 88
 """Nothing is known of these goods, as far as the caller may see."""
 ERROR_REASON_PARTY_EXISTS: ErrorReason.ValueType  # 100
@@ -417,6 +433,16 @@ ERROR_REASON_JSON_TOO_DEEP: ErrorReason.ValueType  # 176
 """JSON that is nested too deeply."""
 ERROR_REASON_INVALID_NUMBER: ErrorReason.ValueType  # 177
 """Not a JSON number, or one that loses digits."""
+ERROR_REASON_INVALID_LAYOUT: ErrorReason.ValueType  # 190
+"""A layout of labels cannot be: its measures, or what does not fit on its page."""
+ERROR_REASON_UNKNOWN_LAYOUT: ErrorReason.ValueType  # 191
+"""There is no such layout of labels, and it describes none."""
+ERROR_REASON_LABEL_TOO_SMALL: ErrorReason.ValueType  # 192
+"""A label has no room for its QR code and its text."""
+ERROR_REASON_INVALID_PRINT_SIZE: ErrorReason.ValueType  # 193
+"""A resolution or the size of a module is out of its bounds."""
+ERROR_REASON_NOT_FOR_FORMAT: ErrorReason.ValueType  # 194
+"""The format has no place for an option."""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 200
 """Too many requests wait; repeat later."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 201
@@ -447,6 +473,8 @@ ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
 """Plain text beyond loopback was not allowed."""
 ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
+ERROR_REASON_LABELS_UNAVAILABLE: ErrorReason.ValueType  # 219
+"""The processes that draw labels do not last; repeat later."""
 ERROR_REASON_PAGE_NOT_FOUND: ErrorReason.ValueType  # 230
 """No page, file or thing is at this address."""
 ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 231

@@ -45,6 +45,98 @@ CODE_PROFILE_COMPACT: CodeProfile.ValueType  # 2
 """A short authentication code that only the service can check; 16 characters."""
 Global___CodeProfile: _TypeAlias = CodeProfile  # noqa: Y015
 
+class _LabelFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LabelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LabelFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LABEL_FORMAT_UNSPECIFIED: _LabelFormat.ValueType  # 0
+    """Not set; refused."""
+    LABEL_FORMAT_SVG: _LabelFormat.ValueType  # 1
+    """A file for each QR code, `{serial}.svg`, in millimetres."""
+    LABEL_FORMAT_PNG: _LabelFormat.ValueType  # 2
+    """A file for each QR code, `{serial}.png`, of one bit a pixel."""
+    LABEL_FORMAT_PDF: _LabelFormat.ValueType  # 3
+    """One file, `labels.pdf`: sheets or a roll of labels with text. Fonts are not embedded."""
+    LABEL_FORMAT_ZPL: _LabelFormat.ValueType  # 4
+    """One file, `labels.zpl`: a roll of labels with text, for printers that know ZPL II."""
+
+class LabelFormat(_LabelFormat, metaclass=_LabelFormatEnumTypeWrapper):
+    """In which form labels are wanted."""
+
+LABEL_FORMAT_UNSPECIFIED: LabelFormat.ValueType  # 0
+"""Not set; refused."""
+LABEL_FORMAT_SVG: LabelFormat.ValueType  # 1
+"""A file for each QR code, `{serial}.svg`, in millimetres."""
+LABEL_FORMAT_PNG: LabelFormat.ValueType  # 2
+"""A file for each QR code, `{serial}.png`, of one bit a pixel."""
+LABEL_FORMAT_PDF: LabelFormat.ValueType  # 3
+"""One file, `labels.pdf`: sheets or a roll of labels with text. Fonts are not embedded."""
+LABEL_FORMAT_ZPL: LabelFormat.ValueType  # 4
+"""One file, `labels.zpl`: a roll of labels with text, for printers that know ZPL II."""
+Global___LabelFormat: _TypeAlias = LabelFormat  # noqa: Y015
+
+class _ErrorCorrection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ErrorCorrectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCorrection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ERROR_CORRECTION_UNSPECIFIED: _ErrorCorrection.ValueType  # 0
+    """Not set: the highest with which modules stay as large as GS1 asks for."""
+    ERROR_CORRECTION_L: _ErrorCorrection.ValueType  # 1
+    """About 7 %."""
+    ERROR_CORRECTION_M: _ErrorCorrection.ValueType  # 2
+    """About 15 %."""
+    ERROR_CORRECTION_Q: _ErrorCorrection.ValueType  # 3
+    """About 25 %."""
+    ERROR_CORRECTION_H: _ErrorCorrection.ValueType  # 4
+    """About 30 %."""
+
+class ErrorCorrection(_ErrorCorrection, metaclass=_ErrorCorrectionEnumTypeWrapper):
+    """How much of a QR code may be lost."""
+
+ERROR_CORRECTION_UNSPECIFIED: ErrorCorrection.ValueType  # 0
+"""Not set: the highest with which modules stay as large as GS1 asks for."""
+ERROR_CORRECTION_L: ErrorCorrection.ValueType  # 1
+"""About 7 %."""
+ERROR_CORRECTION_M: ErrorCorrection.ValueType  # 2
+"""About 15 %."""
+ERROR_CORRECTION_Q: ErrorCorrection.ValueType  # 3
+"""About 25 %."""
+ERROR_CORRECTION_H: ErrorCorrection.ValueType  # 4
+"""About 30 %."""
+Global___ErrorCorrection: _TypeAlias = ErrorCorrection  # noqa: Y015
+
+class _LabelWarning:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LabelWarningEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LabelWarning.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LABEL_WARNING_UNSPECIFIED: _LabelWarning.ValueType  # 0
+    """Not set; never sent."""
+    LABEL_WARNING_TOO_SMALL_TO_SCAN: _LabelWarning.ValueType  # 1
+    """Modules are smaller than the 0.396 mm that GS1 asks for at the point of sale."""
+    LABEL_WARNING_NAME_CUT: _LabelWarning.ValueType  # 2
+    """The product's name does not fit and was cut."""
+    LABEL_WARNING_NAME_NOT_PRINTED: _LabelWarning.ValueType  # 3
+    """The printer has no font for the product's name, which was left out; see `printer_font`."""
+
+class LabelWarning(_LabelWarning, metaclass=_LabelWarningEnumTypeWrapper):
+    """What to look at before labels are printed."""
+
+LABEL_WARNING_UNSPECIFIED: LabelWarning.ValueType  # 0
+"""Not set; never sent."""
+LABEL_WARNING_TOO_SMALL_TO_SCAN: LabelWarning.ValueType  # 1
+"""Modules are smaller than the 0.396 mm that GS1 asks for at the point of sale."""
+LABEL_WARNING_NAME_CUT: LabelWarning.ValueType  # 2
+"""The product's name does not fit and was cut."""
+LABEL_WARNING_NAME_NOT_PRINTED: LabelWarning.ValueType  # 3
+"""The printer has no font for the product's name, which was left out; see `printer_font`."""
+Global___LabelWarning: _TypeAlias = LabelWarning  # noqa: Y015
+
 @_typing.final
 class License(_message.Message):
     """A licence that a product is made or sold under."""
@@ -674,3 +766,187 @@ class GetLinkSetRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLinkSetRequest: _TypeAlias = GetLinkSetRequest  # noqa: Y015
+
+@_typing.final
+class RenderLabelsRequest(_message.Message):
+    """Asks for labels of an order of codes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    LAYOUT_FIELD_NUMBER: _builtins.int
+    ERROR_CORRECTION_FIELD_NUMBER: _builtins.int
+    MODULE_MM_FIELD_NUMBER: _builtins.int
+    DPI_FIELD_NUMBER: _builtins.int
+    OMIT_TEXT_FIELD_NUMBER: _builtins.int
+    INCLUDE_PINS_FIELD_NUMBER: _builtins.int
+    PRINTER_FONT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`products/{gtin}/batches/{lot}`."""
+    order: _builtins.str
+    """The order: the `request_id` with which its codes were issued."""
+    offset: _builtins.int
+    """Leave out the first so many codes of the order."""
+    count: _builtins.int
+    """Labels for so many codes; 0 means for all the rest."""
+    format: Global___LabelFormat.ValueType
+    """The form."""
+    layout: _builtins.str
+    """The material of PDF and ZPL. One of a4-2x7, a4-3x7, a4-3x8, a4-4x10, a4-5x13; or
+    `{width}x{height}` in mm for a roll; or `{width}x{height}:{columns}x{rows}` for a grid in the
+    middle of A4, then, where wanted, `+{gap}x{gap}` and `@{page width}x{page height}`.
+    The default is a4-3x8 for PDF and 60x40 for ZPL.
+    """
+    error_correction: Global___ErrorCorrection.ValueType
+    """How much of the QR code may be lost; chosen where it is not set."""
+    module_mm: _builtins.float
+    """Width of a module in mm, 0.1 to 10, rounded to whole dots. 0: as large as fits, up to 0.99;
+    0.495 for SVG and PNG.
+    """
+    dpi: _builtins.int
+    """Resolution of the printer, 72 to 2400. 0: 600 for SVG and PDF, 300 for PNG, 203 for ZPL."""
+    omit_text: _builtins.bool
+    """Leave out the text: product, GTIN, serial, lot, expiry."""
+    include_pins: _builtins.bool
+    """Also the PIN, in a frame that goes under the scratch layer; for PDF and ZPL."""
+    printer_font: _builtins.str
+    """A font in the printer's memory for all text, for ZPL. Example: E:SIMSUN.TTF"""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        order: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        count: _builtins.int = ...,
+        format: Global___LabelFormat.ValueType = ...,
+        layout: _builtins.str = ...,
+        error_correction: Global___ErrorCorrection.ValueType = ...,
+        module_mm: _builtins.float = ...,
+        dpi: _builtins.int = ...,
+        omit_text: _builtins.bool = ...,
+        include_pins: _builtins.bool = ...,
+        printer_font: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "dpi", b"dpi", "error_correction", b"error_correction", "format", b"format", "include_pins", b"include_pins", "layout", b"layout", "module_mm", b"module_mm", "offset", b"offset", "omit_text", b"omit_text", "order", b"order", "parent", b"parent", "printer_font", b"printer_font"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenderLabelsRequest: _TypeAlias = RenderLabelsRequest  # noqa: Y015
+
+@_typing.final
+class LabelPlan(_message.Message):
+    """How the labels look that are about to come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_COUNT_FIELD_NUMBER: _builtins.int
+    PAGE_COUNT_FIELD_NUMBER: _builtins.int
+    ERROR_CORRECTION_FIELD_NUMBER: _builtins.int
+    MODULES_FIELD_NUMBER: _builtins.int
+    MODULE_MM_FIELD_NUMBER: _builtins.int
+    SIDE_MM_FIELD_NUMBER: _builtins.int
+    DPI_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    label_count: _builtins.int
+    """How many labels."""
+    page_count: _builtins.int
+    """On how many pages, or in how many rows of a roll; 0 for SVG and PNG."""
+    error_correction: Global___ErrorCorrection.ValueType
+    """Level of the QR codes."""
+    modules: _builtins.int
+    """Modules of a side, without the quiet zone."""
+    module_mm: _builtins.float
+    """Width of a module (the X-dimension) in mm."""
+    side_mm: _builtins.float
+    """Width of the whole QR code in mm, with the quiet zone of four modules on each side."""
+    dpi: _builtins.int
+    """The resolution that sizes are whole dots of."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[Global___LabelWarning.ValueType]:
+        """What to look at before they are printed."""
+
+    def __init__(
+        self,
+        *,
+        label_count: _builtins.int = ...,
+        page_count: _builtins.int = ...,
+        error_correction: Global___ErrorCorrection.ValueType = ...,
+        modules: _builtins.int = ...,
+        module_mm: _builtins.float = ...,
+        side_mm: _builtins.float = ...,
+        dpi: _builtins.int = ...,
+        warnings: _abc.Iterable[Global___LabelWarning.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dpi", b"dpi", "error_correction", b"error_correction", "label_count", b"label_count", "module_mm", b"module_mm", "modules", b"modules", "page_count", b"page_count", "side_mm", b"side_mm", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelPlan: _TypeAlias = LabelPlan  # noqa: Y015
+
+@_typing.final
+class LabelFilePart(_message.Message):
+    """Bytes that go to the end of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The file."""
+    data: _builtins.bytes
+    """The bytes."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelFilePart: _TypeAlias = LabelFilePart  # noqa: Y015
+
+@_typing.final
+class RenderLabelsResponse(_message.Message):
+    """A part of the labels that were asked for. The first message has the plan and nothing else."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    LABEL_COUNT_FIELD_NUMBER: _builtins.int
+    label_count: _builtins.int
+    """How many labels are in this message."""
+    @_builtins.property
+    def plan(self) -> Global___LabelPlan:
+        """How they will look; in the first message only."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelFilePart]:
+        """What is added to the files."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___LabelPlan | None = ...,
+        parts: _abc.Iterable[Global___LabelFilePart] | None = ...,
+        label_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label_count", b"label_count", "parts", b"parts", "plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenderLabelsResponse: _TypeAlias = RenderLabelsResponse  # noqa: Y015

@@ -43,6 +43,10 @@ class IssuanceServiceStub:
     """
     GetLinkSet: _aio.UnaryUnaryMultiCallable[_issuance_pb2.GetLinkSetRequest, _issuance_pb2.LinkSet]
     """Gets the links of a product or batch; none where none were registered."""
+    RenderLabels: _aio.UnaryStreamMultiCallable[_issuance_pb2.RenderLabelsRequest, _issuance_pb2.RenderLabelsResponse]
+    """Draws labels for codes that were issued, and streams the files in parts. Issues nothing; the
+    same request gives the same files, so a call that was cut off is made again.
+    """
 
 class IssuanceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Products, batches and codes of the calling issuer."""
@@ -133,5 +137,15 @@ class IssuanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_issuance_pb2.GetLinkSetRequest, _abc.Awaitable[_issuance_pb2.LinkSet]],
     ) -> _abc.Awaitable[_issuance_pb2.LinkSet]:
         """Gets the links of a product or batch; none where none were registered."""
+
+    @_abc_1.abstractmethod
+    def RenderLabels(
+        self,
+        request: _issuance_pb2.RenderLabelsRequest,
+        context: _aio.ServicerContext[_issuance_pb2.RenderLabelsRequest, _abc.AsyncIterator[_issuance_pb2.RenderLabelsResponse]],
+    ) -> _abc.AsyncIterator[_issuance_pb2.RenderLabelsResponse]:
+        """Draws labels for codes that were issued, and streams the files in parts. Issues nothing; the
+        same request gives the same files, so a call that was cut off is made again.
+        """
 
 def add_IssuanceServiceServicer_to_server(servicer: IssuanceServiceServicer, server: _aio.Server) -> None: ...

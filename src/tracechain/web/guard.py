@@ -43,7 +43,7 @@ class FormTokens:
         """When the token was made, in seconds since 1970. Raises PermissionDenied FORM_REFUSED
         for any but a fresh one that was made for the same."""
         try:
-            raw = base64.b64decode(token.encode("ascii") + b"==", b"-_", validate=True)
+            raw = base64.b64decode(token.encode("ascii") + b"=", b"-_", validate=True)
         except ValueError:
             raw = b""
         time, mac = raw[: _TIME.size], raw[_TIME.size :]

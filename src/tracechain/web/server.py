@@ -226,7 +226,10 @@ class _Connection(HttpToolsProtocol):
 def _open(listen: str, *, shared: bool) -> socket.socket:
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
-    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # TCP by name: asyncio looks for it before it sends small packets at once. Else an answer in two
+    # parts waits 40 ms for the client to acknowledge the first.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
+from zlib import crc32
 
 from google.protobuf.message import Message
 from grpc.aio import UnaryUnaryMultiCallable
@@ -215,6 +216,70 @@ class Methods:
             except RETRYABLE as error:
                 if offset < order.offset == quantity:
                     return  # all are here; what was lost is the farewell
+                delay = patience.wait_after(error)
+            finally:
+                stream.cancel()
+            yield Sleep(delay)
+
+    @streaming
+    def render_labels(
+        self,
+        parent: str,
+        order: str,
+        format: issuance_pb2.LabelFormat.ValueType = issuance_pb2.LABEL_FORMAT_PDF,
+        *,
+        layout: str = "",
+        offset: int = 0,
+        count: int = 0,
+        error_correction: issuance_pb2.ErrorCorrection.ValueType = (
+            issuance_pb2.ERROR_CORRECTION_UNSPECIFIED
+        ),
+        module_mm: float = 0.0,
+        dpi: int = 0,
+        omit_text: bool = False,
+        include_pins: bool = False,
+        printer_font: str = "",
+    ) -> Flow[issuance_pb2.RenderLabelsResponse]:
+        """Draws labels for the codes that were issued for `parent` under the request id `order`.
+
+        Gives the plan first, then parts of files, each to be put at the end of the file that it
+        names. What each option does, and its default, is in `RenderLabelsRequest`. A stream that
+        breaks is asked for again, and goes on where it stopped: labels of an order are the same
+        each time. Raises ProtocolError where they are not.
+        """
+        request = issuance_pb2.RenderLabelsRequest(
+            parent=parent,
+            order=order,
+            offset=offset,
+            count=count,
+            format=format,
+            layout=layout,
+            error_correction=error_correction,
+            module_mm=module_mm,
+            dpi=dpi,
+            omit_text=omit_text,
+            include_pins=include_pins,
+            printer_font=printer_font,
+        )
+        patience = Patience(self._retry, self._stream_timeout, self._clock)
+        given: list[int] = []
+        while True:
+            stream = self._stubs.issuance.RenderLabels(request, timeout=patience.remaining())
+            try:
+                number = mark = 0
+                while (answer := (yield Read(stream))) is not END:
+                    mark = crc32(answer.SerializeToString(deterministic=True), mark)
+                    if number == len(given):
+                        given.append(mark)
+                        patience.progressed()
+                        yield Emit([answer])
+                    elif given[number] != mark:
+                        raise ProtocolError(message="these are not the labels that came before")
+                    number += 1
+                if number < len(given):
+                    raise ProtocolError(message="the labels end before those that came before")
+                return
+            except RETRYABLE as error:
                 delay = patience.wait_after(error)
             finally:
                 stream.cancel()

@@ -32,8 +32,8 @@ LIST_REPORTS = statement(
     "AND starts_with(region, $2) AND report_id < $3 ORDER BY report_id DESC LIMIT $4",
 )
 # Read beside all calls, every few seconds: it asks every shard, and recalls are few.
-LATEST_RECALLS = statement(
-    "LATEST_RECALLS",
+LIST_LATEST_RECALLS = statement(
+    "LIST_LATEST_RECALLS",
     "SELECT body, lift_time, lift_reason FROM recall ORDER BY create_time DESC, recall_id LIMIT $1",
     maintenance=True,
 )
@@ -81,6 +81,6 @@ class PublicPart:
         rows = await self._session.fetch(LIST_REPORTS, batch_key, region, before or _LAST, limit)
         return [records.report_from_json(row[0], row[1]) for row in rows]
 
-    async def latest_recalls(self, limit: int) -> list[Recall]:
-        rows = await self._session.fetch(LATEST_RECALLS, limit)
+    async def list_latest_recalls(self, limit: int) -> list[Recall]:
+        rows = await self._session.fetch(LIST_LATEST_RECALLS, limit)
         return [records.recall_from_json(*row) for row in rows]

@@ -83,7 +83,7 @@ class PublicPart:
         )
         return [records.report_from_json(row[0], bool(row[1])) for row in rows]
 
-    async def latest_recalls(self, limit: int) -> list[Recall]:
+    async def list_latest_recalls(self, limit: int) -> list[Recall]:
         rows = await self._reader.read(
             lambda c: c.execute(
                 "SELECT body, lift_time, lift_reason FROM recall "

@@ -85,6 +85,11 @@ class IssuanceServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_issuance__pb2.GetLinkSetRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_issuance__pb2.LinkSet.FromString,
                 _registered_method=True)
+        self.RenderLabels = channel.unary_stream(
+                '/tracechain.v1.IssuanceService/RenderLabels',
+                request_serializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsResponse.FromString,
+                _registered_method=True)
 
 
 class IssuanceServiceServicer(object):
@@ -165,6 +170,14 @@ class IssuanceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RenderLabels(self, request, context):
+        """Draws labels for codes that were issued, and streams the files in parts. Issues nothing; the
+        same request gives the same files, so a call that was cut off is made again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IssuanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -217,6 +230,11 @@ def add_IssuanceServiceServicer_to_server(servicer, server):
                     servicer.GetLinkSet,
                     request_deserializer=tracechain_dot_v1_dot_issuance__pb2.GetLinkSetRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_issuance__pb2.LinkSet.SerializeToString,
+            ),
+            'RenderLabels': grpc.unary_stream_rpc_method_handler(
+                    servicer.RenderLabels,
+                    request_deserializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -490,6 +508,33 @@ class IssuanceService(object):
             '/tracechain.v1.IssuanceService/GetLinkSet',
             tracechain_dot_v1_dot_issuance__pb2.GetLinkSetRequest.SerializeToString,
             tracechain_dot_v1_dot_issuance__pb2.LinkSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderLabels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tracechain.v1.IssuanceService/RenderLabels',
+            tracechain_dot_v1_dot_issuance__pb2.RenderLabelsRequest.SerializeToString,
+            tracechain_dot_v1_dot_issuance__pb2.RenderLabelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

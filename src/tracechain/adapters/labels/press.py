@@ -1,0 +1,63 @@
+"""Labels drawn on all cores, in processes: a QR code takes ten milliseconds of Python.
+
+They start with the first work and stay. One that is killed is replaced, and what it had not
+answered is drawn again: drawing changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Sequence
+from typing import cast
+
+import structlog
+
+from tracechain.adapters.child_process import ChildProcess
+from tracechain.adapters.labels import child
+from tracechain.adapters.labels.drawing import bind_labels
+from tracechain.app.ports import FilePart, LabelBinding
+from tracechain.domain.errors import Unavailable
+from tracechain.domain.label import Label
+from tracechain.domain.label_design import LabelPlan
+
+_LOG = structlog.get_logger(__name__)
+_TRIES = 3
+
+
+class PooledLabels:
+    """The LabelPress port."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._children: list[ChildProcess] = []
+        self._starting = asyncio.Lock()
+
+    async def draw(self, plan: LabelPlan, labels: Sequence[Label]) -> list[FilePart]:
+        """See LabelPress. Raises Unavailable where no process can do it."""
+        request = pickle.dumps((plan, labels))
+        for _ in range(_TRIES):
+            try:
+                answer = await (await self._free()).ask(request)
+            except OSError as error:
+                _LOG.error("label_process_died", error=type(error).__name__)
+                self._children = [one for one in self._children if not one.is_dead]
+                continue
+            return cast("list[FilePart]", pickle.loads(answer))
+        raise Unavailable("LABELS_UNAVAILABLE", "the processes that draw labels do not last")
+
+    def bind(self, plan: LabelPlan) -> LabelBinding:
+        """See LabelPress."""
+        return bind_labels(plan)
+
+    async def _free(self) -> ChildProcess:
+        async with self._starting:
+            if len(self._children) < self._processes and all(c.waiting for c in self._children):
+                self._children.append(await ChildProcess.start(child.__name__, b""))
+        return min(self._children, key=lambda one: one.waiting)
+
+    async def close(self) -> None:
+        """Ends the processes once what they have begun is done."""
+        for one in self._children:
+            await one.close()
+        self._children.clear()
