@@ -57,10 +57,9 @@ class Limits:
     code: Limit
 
     @classmethod
-    def of(cls, clock: Clock) -> Limits:
-        """Ten at once and thirty an hour from one address, which a household or an office may
-        share; for one code what a shop full of people sends."""
-        return cls(Limit(10, 30, clock), Limit(30, 60, clock))
+    def of(cls, per_client: int, per_code: int, clock: Clock) -> Limits:
+        """So many in an hour, a third of them at once."""
+        return cls(*(Limit(max(1, each // 3), each, clock) for each in (per_client, per_code)))
 
     def take(self, client: str, code: str) -> None:
         """Takes one of each. Raises ResourceExhausted TOO_MANY_REQUESTS."""

@@ -155,6 +155,14 @@ def hop_values(hop: Hop, lang: Language) -> Mapping[str, str]:
     return {
         "day": hop.day,
         "step": said(step_words(hop.step), lang),
-        "place": Region(hop.region).display(lang) if hop.region else "",
+        "place": place_name(hop.region, lang) if hop.region else "",
         "kind": said(kind_words(hop.kind), lang),
     }
+
+
+def place_name(code: str, lang: Language) -> str:
+    """A division by name; its province where its own is not known: digits tell a person nothing."""
+    region = Region(code)
+    prefecture = region.prefecture
+    known = prefecture is None or prefecture.name(lang) is not None
+    return (region if known else region.province).display(lang)
