@@ -160,6 +160,14 @@ class Settings(BaseSettings):
     key_poll_ms: Annotated[
         int, Field(ge=10, description="How soon a node sees keys that another one made or revoked.")
     ] = 500
+    recall_poll_ms: Annotated[
+        int,
+        Field(
+            ge=100,
+            description="How soon the public list of recalls shows a new one. Scans do not wait "
+            "for it; less asks all of the store more often.",
+        ),
+    ] = 5000
     future_tolerance_s: Annotated[
         int, Field(ge=0, description="How far ahead of our clock an event's time may be.")
     ] = 300

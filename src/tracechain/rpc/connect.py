@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 import grpc
 from connectrpc.compression.gzip import GzipCompression
+from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
@@ -26,7 +27,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tracechain.domain.errors import InvalidArgument
 from tracechain.rpc.admission import Room
-from tracechain.rpc.connect_errors import UNIMPLEMENTED, HttpRefused, connect_error, translated
+from tracechain.rpc.connect_errors import (
+    UNIMPLEMENTED,
+    HttpRefused,
+    connect_error,
+    headers_of,
+    translated,
+)
 from tracechain.rpc.connect_form import Form, Raw
 from tracechain.rpc.gate import Gate, Guard
 from tracechain.rpc.server import Servicer
@@ -211,17 +218,24 @@ class _Doorkeeper:
         context.response_headers["cache-control"] = "no-store"
         room = self._guard(context).room
         if room.taken >= room.limit:
-            raise connect_error(room.refusal)
+            raise _with_headers(connect_error(room.refusal), context)
 
     async def on_end(
         self, _: None, context: RequestContext[Any, Any], error: Exception | None
     ) -> None:
         """Raises what the caller is told in place of the error."""
         if error is not None:
-            raise translated(error, self._guard(context))
+            raise _with_headers(translated(error, self._guard(context)), context)
 
     def _guard(self, context: RequestContext[Any, Any]) -> Guard:
         return self._guards[f"/{context.method.service_name}/{context.method.name}"]
+
+
+def _with_headers(error: ConnectError, context: RequestContext[Any, Any]) -> ConnectError:
+    """The error, after what plain HTTP says of it was put into the answer's headers."""
+    for name, value in headers_of(error):
+        context.response_headers[name] = value
+    return error
 
 
 @contextmanager
