@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results.json"
 MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str, object]]]] = {
     "verify": (verify.measure, lambda: verify.measure(500, 1, 0.5, [SQLITE])),
     "issue": (issue.measure, lambda: issue.measure(20_000, 20_000)),
-    "labels": (labels.measure, lambda: labels.measure(200, 400)),
+    "labels": (labels.measure, lambda: labels.measure(24, 48)),
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
     "recall": (recall.measure, lambda: recall.measure(3)),
     "size": (size.measure, lambda: size.measure(4)),

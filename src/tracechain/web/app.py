@@ -20,8 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracechain.domain.errors import InvalidArgument, NotFound, TracechainError
 from tracechain.web import problems
+from tracechain.web.error_words import explain
 from tracechain.web.negotiation import media_type
-from tracechain.web.pages import Pages
+from tracechain.web.pages import Pages, language_of
 
 _LOG = structlog.get_logger(__name__)
 
@@ -111,14 +112,20 @@ class Site:
                 status=problems.status_of(error),
                 headers=problems.headers_of(error),
                 reason=error.reason,
-                message=error.message,
+                message=explain(error, language_of(request)),
+                detail=error.message,
             )
         return problems.problem(error)
 
     def _incident(self, request: Request, incident: str) -> Response:
         if wants_page(request):
             return self._pages.answer(
-                request, "error.html", status=500, reason="INTERNAL", message=incident
+                request,
+                "error.html",
+                status=500,
+                reason="INTERNAL",
+                message=explain(None, language_of(request)),
+                detail=incident,
             )
         return problems.internal(incident)
 

@@ -166,7 +166,10 @@ async def settled(context: BrowserContext) -> None:
             const { serviceWorker } = navigator;
             await serviceWorker.ready;
             if (!serviceWorker.controller) {
-              await new Promise((done) => (serviceWorker.oncontrollerchange = done));
+              await new Promise((done, fail) => {
+                serviceWorker.oncontrollerchange = done;
+                setTimeout(fail, 10000, new Error("no worker took this page"));
+              });
             }
         }"""
     )

@@ -6,11 +6,13 @@ personal is among what it kept.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.service import World
@@ -42,6 +44,7 @@ async def _codes(world: World) -> Codes:
     recalled = await world.lot()
     (unit,) = await recalled.issue(1)
     await recalled.recall()
+    await _published(world, recalled.lot)
     other = await world.lot(world.other)
     (revoked,) = await other.issue(1)
     key = world.app.keyring.current(world.other.gln)
@@ -55,6 +58,16 @@ async def _codes(world: World) -> Codes:
     # Key 65535 was never made: the two bytes after the first of the token.
     unknown = genuine.uri[:-89] + genuine.uri[-89] + "__" + genuine.uri[-86:]
     return Codes(genuine.uri, unit.uri, recalled.lot, forged, revoked.uri, compact.uri, unknown)
+
+
+async def _published(world: World, lot: str) -> None:
+    """Waits until the feed of recalls, which is read every so often, tells of a lot."""
+    async with httpx.AsyncClient(base_url=world.http) as client:
+        for _ in range(100):
+            if lot in (await client.get("/recalls.json")).text:
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError(f"the recall of {lot} was not published")
 
 
 @asynccontextmanager
@@ -71,7 +84,7 @@ async def test_without_a_network(
     chromium: Browser, make_world: Callable[..., AbstractAsyncContextManager[World]]
 ) -> None:
     # One story in one test: the service is stopped in the middle of it, once.
-    async with make_world() as world:
+    async with make_world(recall_poll_ms=200) as world:
         codes = await _codes(world)
         surfer = Surfer(chromium, world)
         async with offline(chromium, world) as page, offline(chromium, world, "en") as english:
@@ -207,7 +220,9 @@ async def test_a_new_release_takes_the_place_of_the_old(surfer: Surfer) -> None:
         await page.evaluate(
             "navigator.serviceWorker.getRegistration().then((kept) => kept.unregister())"
         )
+        await page.goto("about:blank")  # the last page lets go of the worker
         await settled(page.context)
+        await page.goto("/offline")
         names = await page.evaluate("caches.keys()")
         assert "tracechain-shell /static/older/" not in names
         assert len([name for name in names if name.startswith("tracechain-shell ")]) == 1
