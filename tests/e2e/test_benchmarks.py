@@ -42,3 +42,9 @@ def test_a_measure_runs_on_each_backend(name: str) -> None:
 
 def test_the_measure_of_labels_runs() -> None:
     assert set(measured("labels")["labels_per_second"]) == set(labels.FORMATS)
+
+
+def test_the_measure_of_pages_runs() -> None:
+    found = measured("web")
+    assert min(found["pages_per_second"].values()) > 0
+    assert found["page_bytes"] < 16_000
