@@ -42,3 +42,19 @@ def test_a_measure_runs_on_each_backend(name: str) -> None:
 
 def test_the_measure_of_labels_runs() -> None:
     assert set(measured("labels")["labels_per_second"]) == set(labels.FORMATS)
+
+
+def test_the_page_is_measured_in_a_browser() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "page", "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)["page"]["slow_4g"]
+    assert 0 < found["first_paint_ms"] < found["checked_ms"]
+    assert 5 < found["answers"] < 20
+    assert 5_000 < found["bytes"] < 60_000
