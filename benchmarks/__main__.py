@@ -40,13 +40,8 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None, _ONE)),
     "scale": (scale.measure, lambda: scale.measure(400, 500, 1000, 4)),
     "web": (web.measure, lambda: web.measure(300, 1)),
-<<<<<<< HEAD
     "page": (page.measure, lambda: page.measure(1, ["slow_4g"])),
-    "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3)),
-=======
-    "page": (page.measure, lambda: page.measure(1)),
     "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3, _ONE)),
->>>>>>> main
 }
 
 
