@@ -23,6 +23,7 @@ from benchmarks import (
     scale,
     size,
     verify,
+    web,
 )
 from benchmarks.backends import SQLITE
 
@@ -36,6 +37,7 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "size": (size.measure, lambda: size.measure(4)),
     "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None)),
     "scale": (scale.measure, lambda: scale.measure(400, 500, 1000, 4)),
+    "web": (web.measure, lambda: web.measure(300, 1)),
     "page": (page.measure, lambda: page.measure(1)),
     "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3)),
 }

@@ -57,6 +57,10 @@ class Site:
         self._mounts = dict(mounts or {})
         self._otherwise = otherwise or Route("/", _nothing)
 
+    def mount(self, prefix: str, app: ASGIApp) -> None:
+        """Adds an app for all paths that begin like this."""
+        self._mounts[prefix] = app
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI; only HTTP is spoken."""
         if scope["type"] != "http":
