@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from tracechain.app.limits import Limits
 from tracechain.app.linking import Known, Linking
 from tracechain.domain.digital_link import KEYS, DigitalLink, parse_link
 from tracechain.domain.errors import InvalidArgument, NotFound
 from tracechain.domain.link_set import DEFAULT, VOCABULARY, Link, choose
 from tracechain.domain.region import Region
+from tracechain.web.guard import client_of
 from tracechain.web.negotiation import media_type, weights
 from tracechain.web.pages import Pages, language_of
 from tracechain.web.scan_page import said
@@ -40,8 +42,18 @@ _RECALLS = "gs1:recallStatus"
 class DigitalLinks:
     """Answers every path that holds a GS1 key."""
 
-    def __init__(self, linking: Linking, units: Units, pages: Pages, resolver: str) -> None:
+    def __init__(
+        self,
+        linking: Linking,
+        units: Units,
+        pages: Pages,
+        limits: Limits,
+        resolver: str,
+        proxies: int,
+    ) -> None:
         self._linking = linking
+        self._limits = limits
+        self._proxies = proxies
         self._units = units
         self._pages = pages
         self._resolver = resolver
@@ -55,6 +67,8 @@ class DigitalLinks:
         )
         if scope["method"] == "OPTIONS":
             return Response(b"", 204, _cors())
+        client = client_of(request, self._proxies)
+        self._limits.call(client)
         wanted = link.attributes.get("linkType", "")
         kind = media_type(request.headers.get("accept", ""), _OFFERS)
         if wanted in _ALL or (kind == _LINKSET and not wanted):
@@ -64,6 +78,7 @@ class DigitalLinks:
         if wanted and not _is_own(link, wanted):
             return await self._redirect(request, link, wanted)
         if link.is_unit:
+            self._limits.look(client, link.code(self._resolver))
             answer = self._units.html if kind == _HTML else self._units.json
             return await answer(request, link)
         if link.key == "01":
