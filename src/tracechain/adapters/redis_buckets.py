@@ -31,10 +31,11 @@ local now = time[1] * 1000000 + time[2]
 local found = redis.pcall('GET', KEYS[1])
 local full = type(found) == 'string' and tonumber(found) or now
 if full ~= full or full < now then full = now end
-if full > now + tonumber(ARGV[1]) then full = now + tonumber(ARGV[1]) end
-local level = full - now
-if level <= tonumber(ARGV[3]) then
-  local after = math.min(level + tonumber(ARGV[2]), tonumber(ARGV[1]))
+local most = tonumber(ARGV[1])
+local level = math.min(full - now, most)
+local after = level
+if level <= tonumber(ARGV[3]) then after = math.min(level + tonumber(ARGV[2]), most) end
+if now + after ~= full then
   redis.call('SET', KEYS[1], string.format('%.0f', now + after), 'PX',
     string.format('%.0f', after / 1000 + 1000))
 end

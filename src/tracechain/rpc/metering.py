@@ -25,7 +25,7 @@ class Meter:
         fields = method.input_type.fields_by_name
         # AIP-231: what a batch asks for stands in `requests`.
         self._is_batch = "requests" in fields and not method.client_streaming
-        self._is_pin = {"code", "pin"} <= fields.keys()
+        self._is_pin = "code" in fields and "pin" in fields
         self._is_look = "code" in fields and not self._is_pin
 
     def client(self, peer: str, forwarded: str = "", proxies: int | None = None) -> str:
