@@ -42,3 +42,10 @@ def test_a_measure_runs_on_each_backend(name: str) -> None:
 
 def test_the_measure_of_labels_runs() -> None:
     assert set(measured("labels")["labels_per_second"]) == set(labels.FORMATS)
+
+
+def test_the_measure_of_limits_runs() -> None:
+    found = measured("limits")
+    assert found["neighbour"]["neighbour_refused"] == 0
+    assert found["guesses"]["hits"] == 0
+    assert found["guesses"]["store_calls"] == {}
