@@ -25,7 +25,7 @@ from tracechain.domain.region import Language, divisions
 from tracechain.domain.report import MAX_TEXT, ReportKind
 from tracechain.domain.wording import claim_words
 from tracechain.web.device import cookie, device_of, fresh
-from tracechain.web.guard import FormTokens, client_of, require_own_site
+from tracechain.web.guard import FormTokens, client_in, require_own_site
 from tracechain.web.negotiation import named
 from tracechain.web.pages import Pages, language_of
 from tracechain.web.scan_page import moment, said
@@ -78,7 +78,7 @@ class Forms:
             code, pin = _text(form, "code", _MAX_CODE), _text(form, "pin", 64)
             device = device_of(request.scope)
             self._tokens.check(_text(form, "token", 64), device, code)
-            await self._limits.pin(client_of(request, self._proxies), code)
+            await self._limits.pin(client_in(request.scope, self._proxies), code)
             claim = await self._claiming.claim(code, pin, device)
             lang = _language(request, form)
         return self._pages.answer(
@@ -104,7 +104,7 @@ class Forms:
             code = _text(form, "code", _MAX_CODE, required=False)
             device = device_of(request.scope)
             made = self._tokens.check(_text(form, "token", 64), device, "report")
-            self._limits.report(client_of(request, self._proxies), code)
+            self._limits.report(client_in(request.scope, self._proxies), code)
             try:
                 await self._reporting.report(await self._given(form, code, device, made))
             except InvalidArgument as error:

@@ -12,8 +12,9 @@ import struct
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
+from starlette.types import Scope
 
-from tracechain.app import limits
+from tracechain.app.limits import client_of
 from tracechain.app.ports import Clock
 from tracechain.domain.address import behind_proxies
 from tracechain.domain.errors import PermissionDenied
@@ -79,8 +80,10 @@ def require_own_site(request: Request) -> None:
         raise PermissionDenied("FOREIGN_ORIGIN", "another site sent this form")
 
 
-def client_of(request: Request, proxies: int) -> str:
+def client_in(scope: Scope, proxies: int) -> str:
     """The client behind so many proxies of ours, as limits count it."""
-    direct = request.client.host if request.client else ""
-    heard = ",".join(request.headers.getlist("x-forwarded-for"))
-    return limits.client_of(behind_proxies(heard, direct, proxies))
+    direct = scope["client"][0] if scope["client"] else ""
+    if proxies:
+        heard = (v.decode("latin-1") for k, v in scope["headers"] if k == b"x-forwarded-for")
+        direct = behind_proxies(",".join(heard), direct, proxies)
+    return client_of(direct)

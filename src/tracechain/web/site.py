@@ -60,7 +60,7 @@ def make_site(
     pages = Pages(static, resolver)
     tokens = FormTokens(form_key, s.clock)
     scan = ScanForm(pages, resolver)
-    units = Units(s.scanning, s.journeys, pages, tokens, s.clock, resolver)
+    units = Units(s.scanning, s.journeys, pages, limits, tokens, s.clock, resolver)
     links = DigitalLinks(s.linking, units, pages, limits, resolver, proxies)
     published = Published(s.keyring, s.notices, pages, f"https://{resolver}")
     forms = Forms(pages, s.claiming, s.reporting, tokens, limits, resolver, proxies)
