@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import cast
 
 import structlog
 
 from tracechain.adapters.child_process import ChildProcess
 from tracechain.adapters.labels import child
-from tracechain.adapters.labels.drawing import bind_labels
-from tracechain.app.ports import FilePart, LabelBinding
+from tracechain.adapters.labels.binding import bound
+from tracechain.app.ports import DrawnLabels, FilePart
 from tracechain.domain.errors import Unavailable
-from tracechain.domain.label import Label
+from tracechain.domain.label import Label, LabelFormat
 from tracechain.domain.label_design import LabelPlan
 
 _LOG = structlog.get_logger(__name__)
@@ -32,9 +32,10 @@ class PooledLabels:
         self._processes = processes
         self._children: list[ChildProcess] = []
         self._starting = asyncio.Lock()
+        self._joining = asyncio.Lock()
 
     async def draw(self, plan: LabelPlan, labels: Sequence[Label]) -> list[FilePart]:
-        """See LabelPress. Raises Unavailable where no process lasts, RuntimeError for a defect."""
+        """See LabelPress. Raises Unavailable where no process can do it."""
         request = pickle.dumps((plan, labels))
         for _ in range(_TRIES):
             try:
@@ -43,15 +44,14 @@ class PooledLabels:
                 _LOG.error("label_process_died", error=type(error).__name__)
                 self._children = [one for one in self._children if not one.is_dead]
                 continue
-            failed, result = pickle.loads(answer)
-            if failed:
-                raise RuntimeError(f"labels could not be drawn: {result}")
-            return cast("list[FilePart]", result)
+            return cast("list[FilePart]", pickle.loads(answer))
         raise Unavailable("LABELS_UNAVAILABLE", "the processes that draw labels do not last")
 
-    def bind(self, plan: LabelPlan) -> LabelBinding:
-        """See LabelPress."""
-        return bind_labels(plan)
+    def bind(
+        self, plan: LabelPlan, drawn: AsyncGenerator[DrawnLabels, None]
+    ) -> AsyncGenerator[DrawnLabels, None]:
+        """See LabelPress. Raises Unavailable where there is no room for sheets."""
+        return bound(drawn, self._joining) if plan.spec.format is LabelFormat.PDF else drawn
 
     async def _free(self) -> ChildProcess:
         async with self._starting:
