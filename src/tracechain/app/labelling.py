@@ -27,7 +27,8 @@ from tracechain.domain.product import Allocation
 from tracechain.domain.text import bounded
 
 # About so many labels are drawn at a time, in whole pages; and so many times are begun ahead.
-CHUNK = 96
+# Who comes next waits for what was begun, some hundred codes of ten milliseconds for each core.
+CHUNK = 48
 AHEAD = 6
 
 LabelSource = Callable[[], Coroutine[Any, Any, list[Label]]]
