@@ -55,6 +55,13 @@ def test_the_page_is_measured_in_a_browser() -> None:
     assert 5_000 < found["bytes"] < 60_000
 
 
+def test_the_measure_of_limits_runs() -> None:
+    found = measured("limits")
+    assert found["neighbour"]["neighbour_refused"] == 0
+    assert found["guesses"]["hits"] == 0
+    assert found["guesses"]["store_calls"] == {}
+
+
 def test_the_measure_of_pages_runs() -> None:
     found = measured("web")
     assert min(found["pages_per_second"].values()) > 0
