@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from tests.support.service import Refusal, World, channel_to
+from tracechain.bootstrap import serve
 from tracechain.rpc import gate
 from tracechain.rpc import server as rpc_server
 from tracechain.v1 import issuance_pb2
@@ -104,8 +105,6 @@ async def test_no_connection_stays_for_ever_over_grpc(
     async with make_world() as world:
         monkeypatch.setattr(rpc_server, "_AGE_MS", 500)
         monkeypatch.setattr(rpc_server, "_AGE_GRACE_MS", 500)
-        from tracechain.bootstrap import serve
-
         again = await serve(world.app)
         async with channel_to(f"127.0.0.1:{again.port}") as channel:
             stub = channel.stream_stream(
@@ -119,10 +118,12 @@ async def test_no_connection_stays_for_ever_over_grpc(
                     yield SCAN_STREAM(request=pb.VerifyCodeRequest(code="https://x"))
                     await asyncio.sleep(0.1)
 
+            async def all_of_it() -> None:
+                async for _ in stub(one_a_moment()):
+                    pass
+
             with pytest.raises(grpc.aio.AioRpcError):
-                async with asyncio.timeout(15):
-                    async for _ in stub(one_a_moment()):
-                        pass
+                await asyncio.wait_for(all_of_it(), 15)
         await again.stop(0)
 
 
@@ -149,7 +150,7 @@ async def test_a_stream_that_brings_nothing_gives_up_its_place(
 async def test_a_reader_that_does_not_read_gives_up_its_place(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(gate, "STALL_SECONDS", 2.0)
     monkeypatch.setattr(gate, "_FAREWELL_SECONDS", 0.5)
     async with make_world(max_streams=1) as world:
         lot = await world.lot(quantity=50_000)
@@ -163,7 +164,15 @@ async def test_a_reader_that_does_not_read_gives_up_its_place(
         # The place is another's, and what was not read can be asked for again.
         rest = await lot.issue(50_000)
         assert len(rest) == 50_000
-        call.cancel()
+        # In the end it is told as well, behind what lies there for it.
+
+        async def the_rest() -> None:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await the_rest()
+        assert Refusal.of(error.value).reason == "STREAM_STALLED"
 
 
 async def test_an_answer_that_is_not_read_is_thrown_away_over_http(

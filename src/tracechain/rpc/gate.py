@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
 import grpc
@@ -259,7 +260,7 @@ class _Handlers:
 
         return private
 
-    def answers(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+    def answers(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
         guard, room = self._guard, self._guard.room
 
         async def serve(request: Message, context: _Context) -> None:
@@ -271,8 +272,9 @@ class _Handlers:
                     _authorization(context), _client(context, guard.meter)
                 )
                 guard.check(request)
-                async for answer in call(request, *callers):
-                    await _send(context, answer)
+                async with aclosing(call(request, *callers)) as answers:
+                    async for answer in answers:
+                        await _send(context, answer)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -280,7 +282,7 @@ class _Handlers:
 
         return serve
 
-    def both(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+    def both(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
         guard, room = self._guard, self._guard.room
 
         async def serve(requests: AsyncIterator[Message], context: _Context) -> None:
@@ -290,8 +292,10 @@ class _Handlers:
             try:
                 client = _client(context, guard.meter)
                 callers = await guard.callers(_authorization(context), client)
-                async for answer in call(guard.all_checked(requests, client), *callers):
-                    await _send(context, answer)
+                checked = guard.all_checked(requests, client)
+                async with aclosing(call(checked, *callers)) as answers:
+                    async for answer in answers:
+                        await _send(context, answer)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -303,8 +307,9 @@ class _Handlers:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
             raise error
         # Who does not read its answers does not read this either, and is not waited for.
-        async with asyncio.timeout(_FAREWELL_SECONDS):
-            await context.abort(*self._guard.status(error))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await context.abort(*self._guard.status(error))
 
 
 async def _send(context: _Context, answer: Message) -> None:

@@ -142,7 +142,7 @@ class _Connection(HttpToolsProtocol):
         if len(self.connections) > self.most:
             transport.close()
             return
-        self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+        self._expect_head()
 
     def pause_writing(self) -> None:
         # What is sent waits for its reader, who may never read: it would hold the answer for ever.
@@ -163,14 +163,18 @@ class _Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if not self._unfinished:
-            self._disarm()
+            if self._in_head or self.cycle.response_complete:
+                # Line ends before a request, of which any number may stand there.
+                self._expect_head()
+            else:
+                self._disarm()
         elif self._in_head:
             # What has not come to its end is held by the parser, and counts as well.
             self._unread += len(data)
             if self._unread > MAX_HEAD:
                 self._refuse(431, "the head of the request is too large")
-            elif self._timer is None:
-                self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+            else:
+                self._expect_head()
         else:
             self._disarm()
             self._timer = self.loop.call_later(_BODY_SECONDS, self._too_slow)
@@ -201,6 +205,10 @@ class _Connection(HttpToolsProtocol):
             self._refuse(431, "the head of the request is too large")
         else:
             self._refuse(400, "this is no HTTP request")
+
+    def _expect_head(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
