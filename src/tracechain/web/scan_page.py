@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -24,17 +25,19 @@ from tracechain.web.pages import Pages
 from tracechain.web.region_map import draw
 
 _REMEMBERED = 2048
+_MINUTE = 60_000_000
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 # What differs from unit to unit, in the template as `slots.…`.
 SLOTS = ("code", "quoted", "here", "gtin", "serial", "first", "count", "claimed", "token")
 
 
 class Pieces(NamedTuple):
-    """A page cut at its slots: text, slot, text, …, text, in UTF-8; slots by their place in SLOTS.
-    `kept` holds what the key names by its identity, so that no other object can take its place."""
+    """A page cut at its slots: text, nothing, text, …, text, in UTF-8, and for each slot where in
+    `parts` it lies and which of SLOTS it is. `kept` holds what the key names by its identity, so
+    that no other object can take its place."""
 
-    texts: tuple[bytes, ...]
-    slots: tuple[int, ...]
+    parts: list[bytes]
+    slots: tuple[tuple[int, int], ...]
     kept: tuple[object, ...]
 
 
@@ -86,23 +89,22 @@ class ScanPage:
             moment(verdict.claim_time, lang),
             token,
         )
-        texts = pieces.texts
-        parts = [texts[0]]
-        for at, slot in enumerate(pieces.slots, 1):
-            parts.append(values[slot].encode())
-            parts.append(texts[at])
+        encoded = [value.encode() for value in values]
+        parts = pieces.parts.copy()
+        for at, slot in pieces.slots:
+            parts[at] = encoded[slot]
         return b"".join(parts)
 
     async def _pieces(self, verdict: Verdict, lang: Language) -> Pieces:
         hops = await self._journeys.of(verdict.steps)
         text = self._pages.render("unit.html", lang, self._values(verdict, hops, lang))
         first, *rest = text.split(self._cut)
-        slots, texts = [], [first.encode()]
+        slots, parts = [], [first.encode()]
         for part in rest:
             slot, _, behind = part.partition("]")
-            slots.append(SLOTS.index(slot))
-            texts.append(behind.encode())
-        return Pieces(tuple(texts), tuple(slots), (verdict.batch, verdict.steps))
+            slots.append((len(parts), SLOTS.index(slot)))
+            parts += [b"", behind.encode()]
+        return Pieces(parts, tuple(slots), (verdict.batch, verdict.steps))
 
     def _values(
         self, verdict: Verdict, hops: Sequence[Hop], lang: Language
@@ -141,9 +143,12 @@ def said(text: LocalizedText, lang: Language) -> str:
 
 def moment(time: int | None, lang: Language) -> str:
     """A time of the clock in China, to the minute."""
-    if time is None:
-        return ""
-    there = datetime.datetime.fromtimestamp(time / 1e6, _CHINA)
+    return "" if time is None else _minute(time // _MINUTE, lang)
+
+
+@lru_cache(maxsize=4096)
+def _minute(number: int, lang: Language) -> str:
+    there = datetime.datetime.fromtimestamp(number * 60, _CHINA)
     return f"{there:%Y-%m-%d %H:%M}" + ("" if lang == "zh" else " (China)")
 
 
