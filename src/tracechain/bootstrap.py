@@ -43,7 +43,13 @@ from tracechain.app.capturing import Capturing
 from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
-from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactSource
+from tracechain.app.facts import (
+    CachedFacts,
+    FactSource,
+    IssueTimes,
+    StoredFacts,
+    UnitFactSource,
+)
 from tracechain.app.issuing import Issuing
 from tracechain.app.keyring import Keyring
 from tracechain.app.labelling import Labelling
@@ -60,6 +66,7 @@ from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
@@ -188,7 +195,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     changes = Changes(caches)
 
     visibility = Visibility(store, store)
-    keyring = Keyring(store, AesGcmVault(master), visibility, clock)
+    keyring = Keyring(
+        store, AesGcmVault(master), visibility, clock, JudgeEarlier(settings.judge_earlier)
+    )
     await keyring.refresh()
     credentials = Credentials(store, visibility, clock, os.urandom)
     parties = Parties(store, visibility, clock)
@@ -214,19 +223,21 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         capacity=settings.scan_queue,
         linger=partial(load.linger, _PROOF_LINGER),
     )
+    issue_times = IssueTimes(store)
     scanning = Scanning(
         prover,
         proofs.prove,
         facts,
         truth,
         UnitFactSource(stories),
+        issue_times,
         scans,
         store,
         digester,
         clock,
         os.urandom,
     )
-    claiming = Claiming(proofs.prove, facts, store, digester, clock)
+    claiming = Claiming(proofs.prove, facts, issue_times, store, digester, clock)
     press = Press(master, settings.sign_processes or os.cpu_count() or 1)
     labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
     products = Products(store, store, visibility, changes, clock)
@@ -247,7 +258,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     assessing = Assessing(store, store, resolver, tracing, stories, visibility)
 
     servicers: list[Servicer] = [
-        AdminServicer(parties, credentials, keyring),
+        AdminServicer(parties, credentials, keyring, clock),
         IssuanceServicer(products, issuing, labelling),
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),

@@ -160,6 +160,14 @@ class Settings(BaseSettings):
     key_poll_ms: Annotated[
         int, Field(ge=10, description="How soon a node sees keys that another one made or revoked.")
     ] = 500
+    judge_earlier: Annotated[
+        Literal["accept", "caution", "refuse"],
+        Field(
+            description="What is thought of codes that were issued before their key was revoked, "
+            "where the revocation does not say. accept: they are as good as before, though whoever "
+            "has the key can make them too; refuse: goods in the shops are called counterfeit."
+        ),
+    ] = "caution"
     future_tolerance_s: Annotated[
         int, Field(ge=0, description="How far ahead of our clock an event's time may be.")
     ] = 300

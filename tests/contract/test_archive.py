@@ -55,6 +55,7 @@ from tracechain.app.ports import Store, StoredDocument
 from tracechain.domain.batch_key import derived
 from tracechain.domain.claim import ClaimAttempt
 from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.text import LocalizedText
 
 BIG = (1 << 63) - 1
@@ -123,8 +124,10 @@ async def fill(store: Store) -> None:
     await store.put_credential(credential(2, issuer.gln, region="", label=""))
     await store.revoke_credential(credential(2, issuer.gln).credential_id, BIG)
     for name in ("k1", "k2"):
-        await store.put_key(issuer_key(await store.reserve_key_id(), issuer.gln, name))
-    await store.revoke_key(2, 5, "泄露", 6)
+        key_id = await store.reserve_key_id()
+        await store.put_key(issuer_key(key_id, issuer.gln, name, activate_time=key_id))
+    await store.retire_key(2, BIG, 4)
+    await store.revoke_key(2, 5, JudgeEarlier.REFUSE, "泄露", 6)
     await store.put_product(product(1, issuer.gln))
     lot = await store.put_batch(batch(gtin_of(1), "批-1"))
     other = await store.put_batch(batch(gtin_of(1), "L’2", quantity=1 << 32))

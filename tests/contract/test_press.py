@@ -17,7 +17,7 @@ import pytest_asyncio
 from tests.support.processes import children
 from tracechain.adapters.keys import AesGcmVault, MasterKey
 from tracechain.adapters.press import SMALL, Press
-from tracechain.app.keyring import WorkingKey, sealed, working
+from tracechain.app.working_key import WorkingKey, sealed, working
 from tracechain.domain.code import Algorithm, Profile, parse_code
 from tracechain.domain.code_run import CodeRun, make_codes
 from tracechain.domain.keys import IssuerKey, generate

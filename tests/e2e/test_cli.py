@@ -242,6 +242,31 @@ def test_exported_keys_verify_without_a_network(
     assert [bool(key.get("revokeTime")) for key in after] == [False] * len(listed) + [True]
 
 
+def test_a_key_is_led_through_its_life(shop: Shop, run: Command, goods: str) -> None:
+    issuer, by = gln_of(902), shop.by("issuer")
+    pending = run("keys", "create", issuer, "--pending", "--json", **by).json
+    assert pending["state"] == "KEY_STATE_PENDING"
+    assert "active" in run("keys", "activate", pending["name"], **by).out
+    rotated = run("keys", "rotate", issuer, "--algorithm", "ED25519", "--json", **by).json
+    assert (rotated["state"], rotated["algorithm"]) == ("KEY_STATE_ACTIVE", "ALGORITHM_ED25519")
+    batch = _batch(run, shop, goods, "K2")
+    code = run("issue", batch, "1", "--json", **by).json["uri"]
+    listed = run("keys", "list", issuer, **by).out
+    assert all(word in listed for word in ("retired", "active"))
+    spare = run("keys", "create", issuer, "--at", "2099-01-01T00:00:00Z", "--json", **by).json
+    assert spare["state"] == "KEY_STATE_PENDING"
+    assert "retired" in run("keys", "retire", spare["name"], **by).out
+    run("keys", "create", issuer, "--algorithm", "ES256", **by)
+    revoked = run("keys", "revoke", rotated["name"], "--from", "2026-01-01T00:00:00Z",
+                  "--earlier", "refuse", "--json", **by).json  # fmt: skip
+    assert revoked["revokeTime"] == "2026-01-01T00:00:00Z"
+    assert revoked["judgeEarlier"] == "JUDGE_EARLIER_REFUSE"
+    verdict = run("verify", code, "--json", server=shop.server).json
+    assert verdict["reasons"][0] == "VERDICT_REASON_ISSUED_AFTER_REVOCATION"
+    wrong = run("keys", "retire", spare["name"], "--at", "tomorrow", **by)
+    assert (wrong.status, "is no time as" in wrong.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason", "cure"),
     [
@@ -334,7 +359,8 @@ def test_every_command_has_help_and_json(run: Command) -> None:
     ]  # fmt: skip
     groups = {"register": ("party", "product", "batch", "quantity"),
               "recall": ("create", "lift", "list"),
-              "keys": ("operator", "credential", "create", "list", "revoke", "export")}  # fmt: skip
+              "keys": ("operator", "credential", "create", "activate", "retire", "rotate", "list",
+                       "revoke", "export")}  # fmt: skip
     commands += [[group, name] for group in plain for name in groups[group]]
     for command in commands:
         shown = run(*command, "--help")

@@ -178,6 +178,35 @@ def revoke_key(g: Goods) -> Awaitable[Any]:
     return made
 
 
+async def one_pending_key(g: Goods) -> None:
+    request = admin_pb2.CreateIssuerKeyRequest(
+        parent=g.parent, request_id=f"pending {g.number}", pending=True
+    )
+    g.name = (await g.world.operator.admin.CreateIssuerKey(request)).name
+
+
+def activate_key(g: Goods) -> Awaitable[Any]:
+    made: Awaitable[Any] = g.world.operator.admin.ActivateIssuerKey(
+        admin_pb2.ActivateIssuerKeyRequest(name=g.name)
+    )
+    return made
+
+
+def rotate_key(g: Goods) -> Awaitable[Any]:
+    made: Awaitable[Any] = g.world.operator.admin.RotateIssuerKey(
+        admin_pb2.RotateIssuerKeyRequest(parent=g.parent, request_id=f"rotation {g.number}")
+    )
+    return made
+
+
+async def one_signing_key(g: Goods) -> None:
+    # Of those that other tests left signing one stays, which the rotation is to retire.
+    request = admin_pb2.RotateIssuerKeyRequest(
+        parent=g.parent, request_id=f"rotation before {g.number}"
+    )
+    await g.world.operator.admin.RotateIssuerKey(request)
+
+
 async def one_credential(g: Goods) -> None:
     await make_key(g.world.operator, g.world.shop.gln, Role.HANDLER, label=f"n{g.number}")
     found = await g.world.operator.admin.ListCredentials(
@@ -296,6 +325,12 @@ CASES = [
          kept_for("SELECT count(*) FROM party WHERE gln = ?", gln_made)),
     Case("reserve_key_id", create_key, itself, KEYS, left=0),
     Case("put_key", create_key, itself, KEYS),
+    Case("activate_key", activate_key, itself,
+         kept_for("SELECT count(*) FROM issuer_key WHERE activate_time IS NOT NULL"),
+         one_pending_key),
+    Case("retire_key", rotate_key, itself,
+         kept_for("SELECT count(*) FROM issuer_key WHERE retire_time IS NOT NULL"),
+         one_signing_key),
     Case("revoke_key", revoke_key, itself,
          kept_for("SELECT count(*) FROM issuer_key WHERE revoke_time IS NOT NULL"), one_key),
     Case("revoke_credential", revoke_credential, itself,

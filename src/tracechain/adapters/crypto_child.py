@@ -13,7 +13,7 @@ from typing import Any
 
 from tracechain.adapters.child_process import requests
 from tracechain.adapters.keys import AesGcmVault, MasterKey
-from tracechain.app.keyring import WorkingKey, working
+from tracechain.app.working_key import WorkingKey, working
 from tracechain.domain.code import Algorithm, Profile, parse_code
 from tracechain.domain.code_run import CodeRun, make_codes
 from tracechain.domain.keys import IssuerKey

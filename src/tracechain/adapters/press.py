@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.keys import MasterKey
-from tracechain.app.keyring import WorkingKey
+from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code_run import CodeRun, IssuedCodes, make_codes
 
 # Runs shorter than this are not worth the way to another process.

@@ -6,10 +6,14 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.party import Credential, Party, PartyKind, Role
 from tracechain.domain.product import License, Product
 from tracechain.domain.recall import Recall, RecallKind
 from tracechain.domain.text import LocalizedText
+
+# Judgements are kept as numbers, so that stores can compare their strictness.
+JUDGEMENTS = tuple(JudgeEarlier)
 
 
 def dumps(value: Any) -> str:

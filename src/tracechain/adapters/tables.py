@@ -41,7 +41,8 @@ TABLES = (
         "issuer_key",
         "key_id",
         "key_id:i issuer_gln:t algorithm:t public_key:b wrapped_secret:b request_id:t "
-        "create_time:i revoke_time:i? revoke_reason:t change_time:i",
+        "create_time:i revoke_time:i? revoke_reason:t change_time:i activate_time:i? "
+        "retire_time:i? judge_earlier:i",
         of_goods=False,
     ),
     _table(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from tracechain.domain.claim import Claim, ClaimAttempt
-from tracechain.domain.keys import IssuerKey
+from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.label import Label
 from tracechain.domain.label_design import LabelPlan
 from tracechain.domain.party import Credential, Party
@@ -108,10 +108,21 @@ class Directory(Protocol):
         """Keeps a key, or gives the one that its issuer made under the same request id."""
 
     async def list_keys(self, changed_since: int) -> list[IssuerKey]:
-        """All keys made or revoked at or after this time, in the order of their ids."""
+        """All keys made or changed at or after this time, in the order of their ids."""
 
-    async def revoke_key(self, key_id: int, time: int, reason: str, now: int) -> IssuerKey | None:
-        """Revokes it from `time` on, once. None where there is none."""
+    async def activate_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        """Activates it from `time` on, or from when it was to be active before, whichever is
+        first; a key that is revoked is left as it is. None where there is none. `now` is when
+        the change is made, here and below."""
+
+    async def retire_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        """Retires it likewise."""
+
+    async def revoke_key(
+        self, key_id: int, time: int, earlier: JudgeEarlier, reason: str, now: int
+    ) -> IssuerKey | None:
+        """Revokes it from `time` on. One that is revoked keeps the earlier time and the stricter
+        judgement, and its reason unless one of the two changes. None where there is none."""
 
     async def put_product(self, product: Product) -> Product:
         """Keeps a product, or gives the one that has its GTIN already; never overwrites."""

@@ -27,7 +27,7 @@ from tracechain.v1 import annotations_pb2 as tracechain_dot_v1_dot_annotations__
 from tracechain.v1 import party_pb2 as tracechain_dot_v1_dot_party__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/admin.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"S\n\x12\x43reatePartyRequest\x12)\n\x05party\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.PartyB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x0fGetPartyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\";\n\x12ListPartiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListPartiesResponse\x12%\n\x07parties\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Party\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x17\x43reateCredentialRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"Z\n\x18\x43reateCredentialResponse\x12-\n\ncredential\x18\x01 \x01(\x0b\x32\x19.tracechain.v1.Credential\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\".\n\x16ListCredentialsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"I\n\x17ListCredentialsResponse\x12.\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x19.tracechain.v1.Credential\"-\n\x17RevokeCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"u\n\x16\x43reateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"-\n\x15ListIssuerKeysRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"@\n\x16ListIssuerKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\"m\n\x16RevokeIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xf9\x06\n\x0c\x41\x64minService\x12O\n\x0b\x43reateParty\x12!.tracechain.v1.CreatePartyRequest\x1a\x14.tracechain.v1.Party\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12O\n\x08GetParty\x12\x1e.tracechain.v1.GetPartyRequest\x1a\x14.tracechain.v1.Party\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12\x63\n\x0bListParties\x12!.tracechain.v1.ListPartiesRequest\x1a\".tracechain.v1.ListPartiesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12l\n\x10\x43reateCredential\x12&.tracechain.v1.CreateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x0fListCredentials\x12%.tracechain.v1.ListCredentialsRequest\x1a&.tracechain.v1.ListCredentialsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x05\x12^\n\x10RevokeCredential\x12&.tracechain.v1.RevokeCredentialRequest\x1a\x19.tracechain.v1.Credential\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12\\\n\x0f\x43reateIssuerKey\x12%.tracechain.v1.CreateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12j\n\x0eListIssuerKeys\x12$.tracechain.v1.ListIssuerKeysRequest\x1a%.tracechain.v1.ListIssuerKeysResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRevokeIssuerKey\x12%.tracechain.v1.RevokeIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/admin.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"S\n\x12\x43reatePartyRequest\x12)\n\x05party\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.PartyB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x0fGetPartyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\";\n\x12ListPartiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListPartiesResponse\x12%\n\x07parties\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Party\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x17\x43reateCredentialRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"Z\n\x18\x43reateCredentialResponse\x12-\n\ncredential\x18\x01 \x01(\x0b\x32\x19.tracechain.v1.Credential\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\".\n\x16ListCredentialsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"I\n\x17ListCredentialsResponse\x12.\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x19.tracechain.v1.Credential\"-\n\x17RevokeCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"\xb9\x01\n\x16\x43reateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\x12\x0f\n\x07pending\x18\x04 \x01(\x08\x12\x31\n\ractivate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x18\x41\x63tivateIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x31\n\ractivate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"q\n\x16RetireIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0bretire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xa8\x01\n\x16RotateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x31\n\ractivate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xb0\xed\x18\x01\"-\n\x15ListIssuerKeysRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"@\n\x16ListIssuerKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\"\xb5\x01\n\x16RevokeIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x32\n\rjudge_earlier\x18\x04 \x01(\x0e\x32\x1b.tracechain.v1.JudgeEarlier\x12\x12\n\nrequest_id\x18\x05 \x01(\t2\x97\t\n\x0c\x41\x64minService\x12O\n\x0b\x43reateParty\x12!.tracechain.v1.CreatePartyRequest\x1a\x14.tracechain.v1.Party\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12O\n\x08GetParty\x12\x1e.tracechain.v1.GetPartyRequest\x1a\x14.tracechain.v1.Party\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12\x63\n\x0bListParties\x12!.tracechain.v1.ListPartiesRequest\x1a\".tracechain.v1.ListPartiesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12l\n\x10\x43reateCredential\x12&.tracechain.v1.CreateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x0fListCredentials\x12%.tracechain.v1.ListCredentialsRequest\x1a&.tracechain.v1.ListCredentialsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x05\x12^\n\x10RevokeCredential\x12&.tracechain.v1.RevokeCredentialRequest\x1a\x19.tracechain.v1.Credential\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12\\\n\x0f\x43reateIssuerKey\x12%.tracechain.v1.CreateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12j\n\x0eListIssuerKeys\x12$.tracechain.v1.ListIssuerKeysRequest\x1a%.tracechain.v1.ListIssuerKeysResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12`\n\x11\x41\x63tivateIssuerKey\x12\'.tracechain.v1.ActivateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRetireIssuerKey\x12%.tracechain.v1.RetireIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRotateIssuerKey\x12%.tracechain.v1.RotateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRevokeIssuerKey\x12%.tracechain.v1.RevokeIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEISSUERKEYREQUEST'].fields_by_name['parent']._serialized_options = b'\260\355\030\001'
   _globals['_CREATEISSUERKEYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEISSUERKEYREQUEST'].fields_by_name['request_id']._serialized_options = b'\260\355\030\001'
+  _globals['_ACTIVATEISSUERKEYREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ACTIVATEISSUERKEYREQUEST'].fields_by_name['name']._serialized_options = b'\260\355\030\001'
+  _globals['_RETIREISSUERKEYREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_RETIREISSUERKEYREQUEST'].fields_by_name['name']._serialized_options = b'\260\355\030\001'
+  _globals['_ROTATEISSUERKEYREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_ROTATEISSUERKEYREQUEST'].fields_by_name['parent']._serialized_options = b'\260\355\030\001'
+  _globals['_ROTATEISSUERKEYREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ROTATEISSUERKEYREQUEST'].fields_by_name['request_id']._serialized_options = b'\260\355\030\001'
   _globals['_LISTISSUERKEYSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTISSUERKEYSREQUEST'].fields_by_name['parent']._serialized_options = b'\260\355\030\001'
   _globals['_REVOKEISSUERKEYREQUEST'].fields_by_name['name']._loaded_options = None
@@ -72,6 +80,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['CreateIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['ListIssuerKeys']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['ListIssuerKeys']._serialized_options = b'\220\002\001\252\355\030\004\022\002\001\005'
+  _globals['_ADMINSERVICE'].methods_by_name['ActivateIssuerKey']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['ActivateIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
+  _globals['_ADMINSERVICE'].methods_by_name['RetireIssuerKey']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['RetireIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
+  _globals['_ADMINSERVICE'].methods_by_name['RotateIssuerKey']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['RotateIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeIssuerKey']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['RevokeIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
   _globals['_CREATEPARTYREQUEST']._serialized_start=137
@@ -92,14 +106,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=750
   _globals['_REVOKECREDENTIALREQUEST']._serialized_start=752
   _globals['_REVOKECREDENTIALREQUEST']._serialized_end=797
-  _globals['_CREATEISSUERKEYREQUEST']._serialized_start=799
-  _globals['_CREATEISSUERKEYREQUEST']._serialized_end=916
-  _globals['_LISTISSUERKEYSREQUEST']._serialized_start=918
-  _globals['_LISTISSUERKEYSREQUEST']._serialized_end=963
-  _globals['_LISTISSUERKEYSRESPONSE']._serialized_start=965
-  _globals['_LISTISSUERKEYSRESPONSE']._serialized_end=1029
-  _globals['_REVOKEISSUERKEYREQUEST']._serialized_start=1031
-  _globals['_REVOKEISSUERKEYREQUEST']._serialized_end=1140
-  _globals['_ADMINSERVICE']._serialized_start=1143
-  _globals['_ADMINSERVICE']._serialized_end=2032
+  _globals['_CREATEISSUERKEYREQUEST']._serialized_start=800
+  _globals['_CREATEISSUERKEYREQUEST']._serialized_end=985
+  _globals['_ACTIVATEISSUERKEYREQUEST']._serialized_start=987
+  _globals['_ACTIVATEISSUERKEYREQUEST']._serialized_end=1104
+  _globals['_RETIREISSUERKEYREQUEST']._serialized_start=1106
+  _globals['_RETIREISSUERKEYREQUEST']._serialized_end=1219
+  _globals['_ROTATEISSUERKEYREQUEST']._serialized_start=1222
+  _globals['_ROTATEISSUERKEYREQUEST']._serialized_end=1390
+  _globals['_LISTISSUERKEYSREQUEST']._serialized_start=1392
+  _globals['_LISTISSUERKEYSREQUEST']._serialized_end=1437
+  _globals['_LISTISSUERKEYSRESPONSE']._serialized_start=1439
+  _globals['_LISTISSUERKEYSRESPONSE']._serialized_end=1503
+  _globals['_REVOKEISSUERKEYREQUEST']._serialized_start=1506
+  _globals['_REVOKEISSUERKEYREQUEST']._serialized_end=1687
+  _globals['_ADMINSERVICE']._serialized_start=1690
+  _globals['_ADMINSERVICE']._serialized_end=2865
 # @@protoc_insertion_point(module_scope)

@@ -34,11 +34,26 @@ class AdminServiceStub:
     RevokeCredential: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeCredentialRequest, _party_pb2.Credential]
     """Revokes a credential. Every node refuses it within a second."""
     CreateIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateIssuerKeyRequest, _party_pb2.IssuerKey]
-    """Makes a signing key for an issuer; from then on its codes are issued under it."""
+    """Makes a signing key for an issuer. Its codes are issued under it from activate_time on, or once
+    it is activated.
+    """
     ListIssuerKeys: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListIssuerKeysRequest, _admin_pb2.ListIssuerKeysResponse]
     """Lists an issuer's keys in the order of their ids."""
+    ActivateIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.ActivateIssuerKeyRequest, _party_pb2.IssuerKey]
+    """Lets a key sign. One that does, or will sooner, is left as it is."""
+    RetireIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RetireIssuerKeyRequest, _party_pb2.IssuerKey]
+    """Lets a key sign no more; what it signed is as good as before. One that is retired, or will be
+    sooner, is left as it is.
+    """
+    RotateIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateIssuerKeyRequest, _party_pb2.IssuerKey]
+    """Makes a key that signs from activate_time on, and retires at that moment those that sign until
+    then: they go on verifying. Gives the new key.
+    """
     RevokeIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeIssuerKeyRequest, _party_pb2.IssuerKey]
-    """Revokes a key: codes under it are answered with KEY_REVOKED from then on."""
+    """Revokes a key: what is issued under it from revoke_time on is refused, what was issued before
+    is judged as judge_earlier says. Repeated, it can only become stricter: an earlier time, or a
+    stricter judgement.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Parties, credentials and keys."""
@@ -101,7 +116,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.CreateIssuerKeyRequest,
         context: _aio.ServicerContext[_admin_pb2.CreateIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
     ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
-        """Makes a signing key for an issuer; from then on its codes are issued under it."""
+        """Makes a signing key for an issuer. Its codes are issued under it from activate_time on, or once
+        it is activated.
+        """
 
     @_abc_1.abstractmethod
     def ListIssuerKeys(
@@ -112,11 +129,42 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists an issuer's keys in the order of their ids."""
 
     @_abc_1.abstractmethod
+    def ActivateIssuerKey(
+        self,
+        request: _admin_pb2.ActivateIssuerKeyRequest,
+        context: _aio.ServicerContext[_admin_pb2.ActivateIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
+    ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
+        """Lets a key sign. One that does, or will sooner, is left as it is."""
+
+    @_abc_1.abstractmethod
+    def RetireIssuerKey(
+        self,
+        request: _admin_pb2.RetireIssuerKeyRequest,
+        context: _aio.ServicerContext[_admin_pb2.RetireIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
+    ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
+        """Lets a key sign no more; what it signed is as good as before. One that is retired, or will be
+        sooner, is left as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateIssuerKey(
+        self,
+        request: _admin_pb2.RotateIssuerKeyRequest,
+        context: _aio.ServicerContext[_admin_pb2.RotateIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
+    ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
+        """Makes a key that signs from activate_time on, and retires at that moment those that sign until
+        then: they go on verifying. Gives the new key.
+        """
+
+    @_abc_1.abstractmethod
     def RevokeIssuerKey(
         self,
         request: _admin_pb2.RevokeIssuerKeyRequest,
         context: _aio.ServicerContext[_admin_pb2.RevokeIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
     ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
-        """Revokes a key: codes under it are answered with KEY_REVOKED from then on."""
+        """Revokes a key: what is issued under it from revoke_time on is refused, what was issued before
+        is judged as judge_earlier says. Repeated, it can only become stricter: an earlier time, or a
+        stricter judgement.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _aio.Server) -> None: ...

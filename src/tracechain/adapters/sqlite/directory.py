@@ -8,13 +8,13 @@ from typing import Any
 from tracechain.adapters import records
 from tracechain.adapters.sqlite.session import Session
 from tracechain.domain.code import Algorithm
-from tracechain.domain.keys import IssuerKey
+from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Product
 
 _KEY_COLUMNS = (
     "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
-    "revoke_time, revoke_reason"
+    "revoke_time, revoke_reason, activate_time, retire_time, judge_earlier"
 )
 
 
@@ -107,8 +107,8 @@ class DirectoryPart:
         def work(connection: sqlite3.Connection) -> IssuerKey:
             connection.execute(
                 "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, "
-                "wrapped_secret, request_id, create_time, change_time) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "wrapped_secret, request_id, create_time, activate_time, change_time) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
                     key.key_id,
                     key.issuer_gln,
@@ -117,6 +117,7 @@ class DirectoryPart:
                     key.wrapped_secret,
                     key.request_id,
                     key.create_time,
+                    key.activate_time,
                     key.create_time,
                 ),
             )
@@ -135,13 +136,39 @@ class DirectoryPart:
         )
         return [_key(row) for row in rows]
 
-    async def revoke_key(self, key_id: int, time: int, reason: str, now: int) -> IssuerKey | None:
+    async def activate_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        return await self._change_key(
+            key_id,
+            "UPDATE issuer_key SET activate_time = ?1, change_time = ?2 WHERE key_id = ?3 "
+            "AND revoke_time IS NULL AND (activate_time IS NULL OR activate_time > ?1)",
+            (time, now, key_id),
+        )
+
+    async def retire_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        return await self._change_key(
+            key_id,
+            "UPDATE issuer_key SET retire_time = ?1, change_time = ?2 WHERE key_id = ?3 "
+            "AND revoke_time IS NULL AND (retire_time IS NULL OR retire_time > ?1)",
+            (time, now, key_id),
+        )
+
+    async def revoke_key(
+        self, key_id: int, time: int, earlier: JudgeEarlier, reason: str, now: int
+    ) -> IssuerKey | None:
+        return await self._change_key(
+            key_id,
+            "UPDATE issuer_key SET revoke_time = min(coalesce(revoke_time, ?1), ?1), "
+            "judge_earlier = iif(revoke_time IS NULL, ?2, max(judge_earlier, ?2)), "
+            "revoke_reason = ?3, change_time = ?4 "
+            "WHERE key_id = ?5 AND (revoke_time IS NULL OR revoke_time > ?1 OR judge_earlier < ?2)",
+            (time, records.JUDGEMENTS.index(earlier), reason, now, key_id),
+        )
+
+    async def _change_key(
+        self, key_id: int, sql: str, parameters: tuple[Any, ...]
+    ) -> IssuerKey | None:
         def work(connection: sqlite3.Connection) -> IssuerKey | None:
-            connection.execute(
-                "UPDATE issuer_key SET revoke_time = ?, revoke_reason = ?, change_time = ? "
-                "WHERE key_id = ? AND revoke_time IS NULL",
-                (time, reason, now, key_id),
-            )
+            connection.execute(sql, parameters)
             row = connection.execute(
                 f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE key_id = ?", (key_id,)
             ).fetchone()
@@ -189,5 +216,6 @@ class DirectoryPart:
 
 def _key(row: tuple[Any, ...]) -> IssuerKey:
     return IssuerKey(
-        row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8]
-    )
+        row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8],
+        row[9], row[10], records.JUDGEMENTS[row[11]],
+    )  # fmt: skip

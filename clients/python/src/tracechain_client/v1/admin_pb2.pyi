@@ -261,26 +261,136 @@ class CreateIssuerKeyRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     ALGORITHM_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The issuer: `parties/{gln}`. An issuer names itself."""
     algorithm: _party_pb2.Algorithm.ValueType
     """The algorithm; the default is ES256."""
     request_id: _builtins.str
     """Makes a repetition harmless; any text of at most 64 characters, best a UUID."""
+    pending: _builtins.bool
+    """True for a key that signs only once ActivateIssuerKey says so."""
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it signs; absent means now. Not in the past; without meaning for a pending key."""
+
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         algorithm: _party_pb2.Algorithm.ValueType = ...,
         request_id: _builtins.str = ...,
+        pending: _builtins.bool = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "algorithm", b"algorithm", "parent", b"parent", "pending", b"pending", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateIssuerKeyRequest: _TypeAlias = CreateIssuerKeyRequest  # noqa: Y015
+
+@_typing.final
+class ActivateIssuerKeyRequest(_message.Message):
+    """Names the key to activate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`parties/{gln}/keys/{key_id}`."""
+    request_id: _builtins.str
+    """For the record; a repetition is harmless without. At most 64 characters."""
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it signs; absent means now. Not in the past."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateIssuerKeyRequest: _TypeAlias = ActivateIssuerKeyRequest  # noqa: Y015
+
+@_typing.final
+class RetireIssuerKeyRequest(_message.Message):
+    """Names the key to retire."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RETIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`parties/{gln}/keys/{key_id}`."""
+    request_id: _builtins.str
+    """For the record; a repetition is harmless without. At most 64 characters."""
+    @_builtins.property
+    def retire_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it signs no more; absent means now. Not in the past."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        retire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retire_time", b"retire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "retire_time", b"retire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetireIssuerKeyRequest: _TypeAlias = RetireIssuerKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateIssuerKeyRequest(_message.Message):
+    """Asks for a new key in place of those that sign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The issuer: `parties/{gln}`. An issuer names itself."""
+    algorithm: _party_pb2.Algorithm.ValueType
+    """The algorithm; the default is that of its newest key."""
+    request_id: _builtins.str
+    """Makes a repetition harmless; any text of at most 64 characters, best a UUID."""
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on the new key signs; absent means now. Not in the past."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        algorithm: _party_pb2.Algorithm.ValueType = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "algorithm", b"algorithm", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateIssuerKeyRequest: _TypeAlias = RotateIssuerKeyRequest  # noqa: Y015
 
 @_typing.final
 class ListIssuerKeysRequest(_message.Message):
@@ -337,10 +447,16 @@ class RevokeIssuerKeyRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    JUDGE_EARLIER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`parties/{gln}/keys/{key_id}`."""
     reason: _builtins.str
     """Why, for the record, at most 500 characters."""
+    judge_earlier: _party_pb2.JudgeEarlier.ValueType
+    """What is thought of codes that were issued before revoke_time."""
+    request_id: _builtins.str
+    """For the record; a repetition is harmless without. At most 64 characters."""
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """From this moment on; absent means now. Not in the future."""
@@ -351,10 +467,12 @@ class RevokeIssuerKeyRequest(_message.Message):
         name: _builtins.str = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
+        judge_earlier: _party_pb2.JudgeEarlier.ValueType = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["judge_earlier", b"judge_earlier", "name", b"name", "reason", b"reason", "request_id", b"request_id", "revoke_time", b"revoke_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

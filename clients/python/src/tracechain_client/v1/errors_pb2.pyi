@@ -46,6 +46,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
     ERROR_REASON_TIME_IN_FUTURE: _ErrorReason.ValueType  # 19
     """A time is in the future."""
+    ERROR_REASON_TIME_IN_PAST: _ErrorReason.ValueType  # 25
+    """A time is in the past."""
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 20
     """The HTTP around a request is not as the Connect protocol has it: its headers, its query, its
     compression or the envelopes of its stream.
@@ -134,6 +136,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A regulator decided the recall; only a regulator lifts it."""
     ERROR_REASON_NOT_AN_ISSUER: _ErrorReason.ValueType  # 125
     """Only an issuer has signing keys."""
+    ERROR_REASON_KEY_REVOKED: _ErrorReason.ValueType  # 126
+    """The key is revoked."""
+    ERROR_REASON_KEY_RETIRED: _ErrorReason.ValueType  # 127
+    """The key is retired; that cannot be undone."""
     ERROR_REASON_INVALID_QUANTITY: _ErrorReason.ValueType  # 140
     """A quantity is out of its bounds."""
     ERROR_REASON_INVALID_OFFSET: _ErrorReason.ValueType  # 141
@@ -263,6 +269,8 @@ ERROR_REASON_INVALID_DATE: ErrorReason.ValueType  # 18
 """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
 ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 19
 """A time is in the future."""
+ERROR_REASON_TIME_IN_PAST: ErrorReason.ValueType  # 25
+"""A time is in the past."""
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 20
 """The HTTP around a request is not as the Connect protocol has it: its headers, its query, its
 compression or the envelopes of its stream.
@@ -351,6 +359,10 @@ ERROR_REASON_DECIDED_BY_REGULATOR: ErrorReason.ValueType  # 124
 """A regulator decided the recall; only a regulator lifts it."""
 ERROR_REASON_NOT_AN_ISSUER: ErrorReason.ValueType  # 125
 """Only an issuer has signing keys."""
+ERROR_REASON_KEY_REVOKED: ErrorReason.ValueType  # 126
+"""The key is revoked."""
+ERROR_REASON_KEY_RETIRED: ErrorReason.ValueType  # 127
+"""The key is retired; that cannot be undone."""
 ERROR_REASON_INVALID_QUANTITY: ErrorReason.ValueType  # 140
 """A quantity is out of its bounds."""
 ERROR_REASON_INVALID_OFFSET: ErrorReason.ValueType  # 141
