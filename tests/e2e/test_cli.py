@@ -261,7 +261,7 @@ def test_a_key_is_led_through_its_life(shop: Shop, run: Command, goods: str) -> 
                   "--earlier", "refuse", "--json", **by).json  # fmt: skip
     assert revoked["revokeTime"] == "2026-01-01T00:00:00Z"
     assert revoked["judgeEarlier"] == "JUDGE_EARLIER_REFUSE"
-    verdict = run("verify", code, "--json", server=shop.server).json
+    (verdict,) = run("verify", code, "--json", server=shop.server).json
     assert verdict["reasons"][0] == "VERDICT_REASON_ISSUED_AFTER_REVOCATION"
     wrong = run("keys", "retire", spare["name"], "--at", "tomorrow", **by)
     assert (wrong.status, "is no time as" in wrong.err) == (2, True)
