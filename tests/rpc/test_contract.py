@@ -45,6 +45,7 @@ from tracechain.domain import (
     party,
     qr,
     recall,
+    report,
     verdict,
 )
 from tracechain.domain.epcis import model
@@ -201,6 +202,7 @@ ENUMS: dict[str, type[StrEnum] | None] = {
     "Outcome": verdict.Outcome,
     "PartyKind": party.PartyKind,
     "RecallKind": recall.RecallKind,
+    "ReportKind": report.ReportKind,
     "Role": party.Role,
     "UnitState": custody.UnitState,
     "VerdictReason": verdict.VerdictReason,
