@@ -17,13 +17,8 @@ from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.grouped import GroupedEvents, GroupedScans
-from tracechain.adapters.keys import (
-    AesGcmVault,
-    HmacDigester,
-    MasterKey,
-    master_key_from_file,
-    master_key_from_text,
-)
+from tracechain.adapters.kek import Kek, kek_from_file, kek_from_text
+from tracechain.adapters.keys import HmacDigester, ServiceSecret, Vault
 from tracechain.adapters.labels.press import PooledLabels
 from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
@@ -66,6 +61,7 @@ from tracechain.app.recalling import Recalling
 from tracechain.app.reporting import Reporting
 from tracechain.app.resolving import Resolver
 from tracechain.app.scanning import Scanning
+from tracechain.app.secrets import Rewrapped, Rewrapping, service_secret
 from tracechain.app.stories import Stories
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
@@ -100,13 +96,28 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-def master_key(settings: Settings) -> MasterKey:
-    """The key-encryption key that the settings name. Raises Unavailable."""
+def vault_for(settings: Settings) -> Vault:
+    """The vault of the key-encryption keys that the settings name. Raises Unavailable."""
+    previous = settings.kek_previous.get_secret_value()
+    return Vault(_kek(settings), [kek_from_text(previous)] if previous else [])
+
+
+def _kek(settings: Settings) -> Kek:
     if text := settings.kek.get_secret_value():
-        return master_key_from_text(text)
+        return kek_from_text(text)
     if settings.kek_file is not None:
-        return master_key_from_file(settings.kek_file, create=False)
-    return master_key_from_file(settings.data_dir / "kek", create=True)
+        return kek_from_file(settings.kek_file, create=False)
+    return kek_from_file(settings.data_dir / "kek", create=True)
+
+
+async def rewrap(settings: Settings, *, dry: bool) -> Rewrapped:
+    """See tracechain.app.secrets.Rewrapping; on the store that the settings name."""
+    vault = vault_for(settings)
+    store = await store_for(settings, ScanRules())
+    try:
+        return await Rewrapping(store, vault, clock).run(dry=dry)
+    finally:
+        await store.close()
 
 
 @dataclass(slots=True)
@@ -177,13 +188,14 @@ def server_of(settings: Settings) -> str:
 async def build(settings: Settings, store: Store | None = None) -> App:
     """Makes everything that one process needs, around `store` or the one that the settings name.
     Raises Unavailable where it cannot."""
-    master = master_key(settings)
+    vault = vault_for(settings)
     rules = ScanRules(
         settings.same_province_minutes, settings.other_province_minutes, settings.max_devices
     )
     # Before anything that has to be closed: it is here that a wrong URL is refused.
     servers = connect(settings.redis_url) if settings.redis_url else None
     store = store or await store_for(settings, rules)
+    secret = ServiceSecret(await service_secret(store, vault, clock, os.urandom))
     memory = MemoryCache(
         clock, lifetime=settings.memory_lifetime_ms * 1000, capacity=settings.memory_entries
     )
@@ -192,7 +204,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         redis = RedisCache(
             servers,
             FactCodec(),
-            master.derive("cache-mac/v1"),
+            secret.derive("cache-mac/v1"),
             clock,
             lifetime=settings.redis_lifetime_ms * 1000,
             in_flight=settings.redis_in_flight,
@@ -204,9 +216,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     changes = Changes(caches)
 
     visibility = Visibility(store, store)
-    keyring = Keyring(
-        store, AesGcmVault(master), visibility, clock, JudgeEarlier(settings.judge_earlier)
-    )
+    keyring = Keyring(store, vault, visibility, clock, JudgeEarlier(settings.judge_earlier))
     await keyring.refresh()
     credentials = Credentials(store, visibility, clock, os.urandom)
     parties = Parties(store, visibility, clock)
@@ -224,11 +234,11 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     facts: FactSource = truth
     for layer in reversed(layers):
         facts = CachedFacts(facts, layer)
-    digester = HmacDigester(master)
+    digester = HmacDigester(secret)
     prover = Prover(keyring, settings.resolver)
     proofs = GroupedProofs(
         prover,
-        CryptoPool(master, 1),
+        CryptoPool(vault, 1),
         capacity=settings.scan_queue,
         linger=partial(load.linger, _PROOF_LINGER),
     )
@@ -247,7 +257,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         os.urandom,
     )
     claiming = Claiming(proofs.prove, facts, issue_times, store, digester, clock)
-    press = Press(master, settings.sign_processes or os.cpu_count() or 1)
+    press = Press(vault, settings.sign_processes or os.cpu_count() or 1)
     labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
     products = Products(store, store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
@@ -288,7 +298,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         hosts=http_hosts(settings),
         proxies=settings.http_proxies,
         limits=Limits.of(settings.http_forms_per_client, settings.http_forms_per_code, clock),
-        form_key=master.derive("web-form/v1"),
+        form_key=secret.derive("web-form/v1"),
         mounts=json_api(gate, servicers, settings.max_message_bytes),
     )
     polls = [asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000))]

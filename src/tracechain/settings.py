@@ -106,8 +106,18 @@ class Settings(BaseSettings):
     kek: Annotated[
         SecretStr,
         Field(
-            description="Key-encryption key, 32 bytes in base64; empty reads kek_file. Losing it "
-            "makes every issuer key unusable; leaking it with the store leaks them."
+            description="Key-encryption key: 32 bytes in base64, file:/path, or a key in a token "
+            "as pkcs11:token=…;object=…?module-path=…&pin-source=/path (RFC 7512); empty reads "
+            "kek_file. Losing it makes every issuer key unusable; leaking it with the store leaks "
+            "them."
+        ),
+    ] = SecretStr("")
+    kek_previous: Annotated[
+        SecretStr,
+        Field(
+            description="Another key-encryption key, spelled like kek, that is read with and not "
+            "written with: the old one until `tracechain keys rewrap` has ended, or the next one "
+            "before that. Without it secrets under the other key cannot be read."
         ),
     ] = SecretStr("")
     kek_file: Annotated[

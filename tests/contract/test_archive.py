@@ -128,6 +128,7 @@ async def fill(store: Store) -> None:
     for name in ("k1", "k2"):
         key_id = await store.reserve_key_id()
         await store.put_key(issuer_key(key_id, issuer.gln, name, activate_time=key_id))
+    await store.put_secret("service", bytes(range(256)), BIG)
     await store.retire_key(2, BIG, 4)
     await store.revoke_key(2, 5, JudgeEarlier.REFUSE, "泄露", 6)
     await store.put_product(product(1, issuer.gln))

@@ -47,6 +47,9 @@ async def test_what_is_not_there_is_none(store: Store) -> None:
     assert await store.list_credentials(ME) == []
     assert await store.revoke_credential("nobody", 1) is None
     assert await store.list_keys(0) == []
+    assert await store.list_secrets() == []
+    assert not await store.rewrap_key(1, b"", b"new", 1)
+    assert not await store.rewrap_secret("nothing", b"", b"new")
     assert await store.activate_key(1, 1, 1) is None
     assert await store.retire_key(1, 1, 1) is None
     assert await store.revoke_key(1, 1, JudgeEarlier.REFUSE, "lost", 1) is None
@@ -261,3 +264,25 @@ async def test_a_key_stays_revoked_whoever_repeats_what_made_it(store: Store) ->
     await store.put_key(issuer_key(1, ME, "make"))
     revoked = await store.revoke_key(1, 5, JudgeEarlier.CAUTION, "lost", 10)
     assert await store.put_key(issuer_key(2, ME, "make")) == revoked
+
+
+async def test_of_many_who_make_a_secret_at_once_all_have_the_first(
+    store: Store, open_another: Open
+) -> None:
+    stores = [store, await open_another()]
+    kept = await asyncio.gather(*(stores[i % 2].put_secret("s", bytes([i]), i) for i in range(20)))
+    assert len(set(kept)) == 1
+    await store.put_secret("another", b"\x00\xff", 1)
+    assert await store.list_secrets() == [("another", b"\x00\xff"), ("s", kept[0])]
+
+
+async def test_a_secret_is_wrapped_anew_where_it_is_what_was_read(store: Store) -> None:
+    key = await store.put_key(issuer_key(1, ME, "make"))
+    await store.put_secret("s", b"old", 1)
+    assert await store.rewrap_key(1, key.wrapped_secret, b"new", 2000)
+    assert await store.list_keys(2000) == [replace(key, wrapped_secret=b"new")]
+    assert not await store.rewrap_key(1, key.wrapped_secret, b"late", 3000)
+    assert await store.list_keys(2001) == []
+    assert await store.rewrap_secret("s", b"old", b"new")
+    assert not await store.rewrap_secret("s", b"old", b"late")
+    assert await store.list_secrets() == [("s", b"new")]

@@ -360,7 +360,7 @@ def test_every_command_has_help_and_json(run: Command) -> None:
     groups = {"register": ("party", "product", "batch", "quantity"),
               "recall": ("create", "lift", "list"),
               "keys": ("operator", "credential", "create", "activate", "retire", "rotate", "list",
-                       "revoke", "export")}  # fmt: skip
+                       "revoke", "export", "new-kek", "rewrap")}  # fmt: skip
     commands += [[group, name] for group in plain for name in groups[group]]
     for command in commands:
         shown = run(*command, "--help")

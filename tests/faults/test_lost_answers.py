@@ -405,7 +405,9 @@ async def test_every_write_of_the_store_has_a_case() -> None:
         if not name.startswith(("_", "get_", "list_", "find_", "count_"))
     }
     reads = {"check", "close", "touches", "places"}
-    assert writes - reads - {"put_credential", "put_report"} == {case.method for case in CASES}
+    # No call leads to these: one is of a start, and rewrapping is repeated; see test_rewrap.
+    apart = {"put_secret", "rewrap_key", "rewrap_secret", "put_credential", "put_report"}
+    assert writes - reads - apart == {case.method for case in CASES}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -46,6 +46,12 @@ TABLES = (
         of_goods=False,
     ),
     _table(
+        "service_secret",
+        "name",
+        "name:t wrapped_secret:b create_time:i",
+        of_goods=False,
+    ),
+    _table(
         "product",
         "gtin",
         "gtin:t issuer_gln:t body:t",

@@ -126,6 +126,19 @@ class Directory(Protocol):
         """Revokes it from `time` on. One that is revoked keeps the earlier time and the stricter
         judgement, and its reason unless one of the two changes. None where there is none."""
 
+    async def rewrap_key(self, key_id: int, old: bytes, new: bytes, now: int) -> bool:
+        """Puts a wrapped secret in the place of another. False, and nothing is changed, where the
+        key's is not `old`."""
+
+    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
+        """Keeps a wrapped secret of the service; what is kept under this name, now or before."""
+
+    async def list_secrets(self) -> list[tuple[str, bytes]]:
+        """All secrets of the service but issuers' keys, wrapped, by name."""
+
+    async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
+        """As `rewrap_key`."""
+
     async def put_product(self, product: Product) -> Product:
         """Keeps a product, or gives the one that has its GTIN already; never overwrites."""
 
@@ -265,6 +278,14 @@ class KeyVault(Protocol):
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """The plain bytes. Raises DataCorrupted where key, context or bytes are not the same."""
+
+    def rewrap(self, wrapped: bytes, context: bytes) -> bytes | None:
+        """The same secret under the present key-encryption key; None where it is under it. Raises
+        as `unwrap` does."""
+
+    @property
+    def kek_id(self) -> str:
+        """Names the present key-encryption key."""
 
 
 class CacheHit(NamedTuple):

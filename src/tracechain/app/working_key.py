@@ -33,18 +33,18 @@ class WorkingKey:
         return self.secret.position(code.serial_value) if self.verify(code) else None
 
 
-def _context(key_id: int, issuer: str) -> bytes:
-    # Bound to the ciphertext: a wrapped key cannot be moved to another id or issuer.
+def key_context(key_id: int, issuer: str) -> bytes:
+    """What a wrapped key is bound to: it cannot be moved to another id or issuer."""
     return f"tracechain/issuer-key/v1/{key_id}/{issuer}".encode()
 
 
 def sealed(key_id: int, issuer: str, secret: bytes, vault: KeyVault) -> bytes:
     """The secret half of a key as it is kept, for this id and issuer alone."""
-    return vault.wrap(secret, _context(key_id, issuer))
+    return vault.wrap(secret, key_context(key_id, issuer))
 
 
 def working(record: IssuerKey, vault: KeyVault) -> WorkingKey:
     """A key with its secret half unwrapped. Raises DataCorrupted KEY_UNREADABLE."""
-    plain = vault.unwrap(record.wrapped_secret, _context(record.key_id, record.issuer_gln))
+    plain = vault.unwrap(record.wrapped_secret, key_context(record.key_id, record.issuer_gln))
     public = VerifyingKey.from_der(record.key_id, record.algorithm, record.public_key)
     return WorkingKey(record, code_key(record, plain), public)

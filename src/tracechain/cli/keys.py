@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tracechain.cli import key_life
+from tracechain.cli import keks, key_life
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
 from tracechain.cli.failure import Stop
 from tracechain.cli.key_life import Gln
@@ -26,7 +26,8 @@ from tracechain.domain.text import LocalizedText
 from tracechain.v1 import admin_pb2, annotations_pb2, party_pb2, verification_pb2
 
 app = typer.Typer(help="API keys, and issuers' signing keys.", no_args_is_help=True)
-for _command in (key_life.create, key_life.activate, key_life.retire, key_life.rotate):
+for _command in (key_life.create, key_life.activate, key_life.retire, key_life.rotate,
+                 keks.new_kek, keks.rewrap):  # fmt: skip
     app.command()(_command)
 
 # What clients/python reads for verification without a network.

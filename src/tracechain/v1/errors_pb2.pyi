@@ -221,15 +221,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_KEK_MISSING: _ErrorReason.ValueType  # 209
     """There is no key-encryption key."""
     ERROR_REASON_KEK_INVALID: _ErrorReason.ValueType  # 210
-    """The key-encryption key is not 32 bytes in base64."""
+    """The key-encryption key is not 32 bytes in base64, nor a URI of one in a token."""
     ERROR_REASON_KEK_EXPOSED: _ErrorReason.ValueType  # 211
-    """Others may read the file of the key-encryption key."""
+    """Others may read the file of the key-encryption key, or of the PIN of its token."""
     ERROR_REASON_PORT_TAKEN: _ErrorReason.ValueType  # 212
     """The port cannot be opened."""
     ERROR_REASON_PLAINTEXT_REFUSED: _ErrorReason.ValueType  # 213
     """Plain text beyond loopback was not allowed."""
     ERROR_REASON_REDIS_URL_INVALID: _ErrorReason.ValueType  # 214
     """The setting redis_url names no server."""
+    ERROR_REASON_KEK_UNAVAILABLE: _ErrorReason.ValueType  # 220
+    """The token that holds the key-encryption key cannot be used now."""
     ERROR_REASON_LABELS_UNAVAILABLE: _ErrorReason.ValueType  # 219
     """The processes that draw labels do not last; repeat later."""
     ERROR_REASON_PAGE_NOT_FOUND: _ErrorReason.ValueType  # 230
@@ -476,15 +478,17 @@ ERROR_REASON_KEY_UNREADABLE: ErrorReason.ValueType  # 208
 ERROR_REASON_KEK_MISSING: ErrorReason.ValueType  # 209
 """There is no key-encryption key."""
 ERROR_REASON_KEK_INVALID: ErrorReason.ValueType  # 210
-"""The key-encryption key is not 32 bytes in base64."""
+"""The key-encryption key is not 32 bytes in base64, nor a URI of one in a token."""
 ERROR_REASON_KEK_EXPOSED: ErrorReason.ValueType  # 211
-"""Others may read the file of the key-encryption key."""
+"""Others may read the file of the key-encryption key, or of the PIN of its token."""
 ERROR_REASON_PORT_TAKEN: ErrorReason.ValueType  # 212
 """The port cannot be opened."""
 ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
 """Plain text beyond loopback was not allowed."""
 ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
+ERROR_REASON_KEK_UNAVAILABLE: ErrorReason.ValueType  # 220
+"""The token that holds the key-encryption key cannot be used now."""
 ERROR_REASON_LABELS_UNAVAILABLE: ErrorReason.ValueType  # 219
 """The processes that draw labels do not last; repeat later."""
 ERROR_REASON_PAGE_NOT_FOUND: ErrorReason.ValueType  # 230

@@ -76,6 +76,25 @@ REVOKE_KEY = statement(
     "revoke_reason = $4, change_time = $5 WHERE key_id = $1 "
     "AND (revoke_time IS NULL OR revoke_time > $2 OR judge_earlier < $3)",
 )
+REWRAP_KEY = statement(
+    "REWRAP_KEY",
+    "UPDATE issuer_key SET wrapped_secret = $3, change_time = $4 "
+    "WHERE key_id = $1 AND wrapped_secret = $2 RETURNING key_id",
+)
+PUT_SECRET = statement(
+    "PUT_SECRET",
+    "INSERT INTO service_secret (name, wrapped_secret, create_time) VALUES ($1, $2, $3) "
+    "ON CONFLICT DO NOTHING",
+)
+GET_SECRET = statement("GET_SECRET", "SELECT wrapped_secret FROM service_secret WHERE name = $1")
+LIST_SECRETS = statement(
+    "LIST_SECRETS", "SELECT name, wrapped_secret FROM service_secret ORDER BY name"
+)
+REWRAP_SECRET = statement(
+    "REWRAP_SECRET",
+    "UPDATE service_secret SET wrapped_secret = $3 WHERE name = $1 AND wrapped_secret = $2 "
+    "RETURNING name",
+)
 PUT_PRODUCT = statement(
     "PUT_PRODUCT",
     "INSERT INTO product (gtin, issuer_gln, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -175,6 +194,19 @@ class DirectoryPart:
     async def _find_key(self, key_id: int) -> IssuerKey | None:
         row = await self._session.row(GET_KEY, key_id)
         return _key(row) if row else None
+
+    async def rewrap_key(self, key_id: int, old: bytes, new: bytes, now: int) -> bool:
+        return await self._session.row(REWRAP_KEY, key_id, old, new, now) is not None
+
+    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
+        await self._session.fetch(PUT_SECRET, name, wrapped, now)
+        return bytes(_must(await self._session.row(GET_SECRET, name))[0])
+
+    async def list_secrets(self) -> list[tuple[str, bytes]]:
+        return [(row[0], row[1]) for row in await self._session.fetch(LIST_SECRETS)]
+
+    async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
+        return await self._session.row(REWRAP_SECRET, name, old, new) is not None
 
     async def put_product(self, product: Product) -> Product:
         await self._session.fetch(

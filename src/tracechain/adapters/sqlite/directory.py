@@ -176,6 +176,40 @@ class DirectoryPart:
 
         return await self._writer.write(work)
 
+    async def rewrap_key(self, key_id: int, old: bytes, new: bytes, now: int) -> bool:
+        return await self._changed(
+            "UPDATE issuer_key SET wrapped_secret = ?, change_time = ? "
+            "WHERE key_id = ? AND wrapped_secret = ?",
+            (new, now, key_id, old),
+        )
+
+    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
+        def work(connection: sqlite3.Connection) -> bytes:
+            connection.execute(
+                "INSERT INTO service_secret (name, wrapped_secret, create_time) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                (name, wrapped, now),
+            )
+            row = connection.execute(
+                "SELECT wrapped_secret FROM service_secret WHERE name = ?", (name,)
+            ).fetchone()
+            return bytes(row[0])
+
+        return await self._writer.write(work)
+
+    async def list_secrets(self) -> list[tuple[str, bytes]]:
+        rows = await self._rows("SELECT name, wrapped_secret FROM service_secret ORDER BY name", ())
+        return [(row[0], row[1]) for row in rows]
+
+    async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
+        return await self._changed(
+            "UPDATE service_secret SET wrapped_secret = ? WHERE name = ? AND wrapped_secret = ?",
+            (new, name, old),
+        )
+
+    async def _changed(self, sql: str, parameters: tuple[Any, ...]) -> bool:
+        return await self._writer.write(lambda c: c.execute(sql, parameters).rowcount == 1)
+
     async def put_product(self, product: Product) -> Product:
         def work(connection: sqlite3.Connection) -> Product:
             connection.execute(
