@@ -33,12 +33,14 @@ from tracechain.adapters.redis_url import connect
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.store_process import open_in_process
+from tracechain.app.approving import Approving
 from tracechain.app.archive import Archive, StoreRefused
 from tracechain.app.assessing import Assessing
 from tracechain.app.capturing import Capturing
 from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
+from tracechain.app.dangerous import Dangerous
 from tracechain.app.facts import (
     CachedFacts,
     FactSource,
@@ -66,6 +68,7 @@ from tracechain.app.stories import Stories
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.address import is_loopback
+from tracechain.domain.approval import Act
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.scan import ScanRules
@@ -110,6 +113,16 @@ def _kek(settings: Settings) -> Kek:
     return kek_from_file(settings.data_dir / "kek", create=True)
 
 
+def four_eyes(settings: Settings) -> list[Act]:
+    """The acts that need an approval. Raises Unavailable SETTING_INVALID for what is no act."""
+    names = [name.strip() for name in settings.four_eyes.split(",")]
+    try:
+        return [Act(name) for name in names if name]
+    except ValueError:
+        known = ", ".join(Act)
+        raise Unavailable("SETTING_INVALID", f"four_eyes takes {known}, with commas") from None
+
+
 async def rewrap(settings: Settings, *, dry: bool) -> Rewrapped:
     """See tracechain.app.secrets.Rewrapping; on the store that the settings name."""
     vault = vault_for(settings)
@@ -129,6 +142,7 @@ class App:
     keyring: Keyring
     credentials: Credentials
     parties: Parties
+    approving: Approving
     scanning: Scanning
     servicers: list[Servicer]
     gate: Gate
@@ -281,9 +295,16 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     reporting = Reporting(store, resolver, photos, clock)
     notices = Notices(store, store, store)
 
+    approving = Approving(
+        store, clock, four_eyes(settings), settings.approval_hours * 3_600_000_000
+    )
+    dangerous = Dangerous(
+        approving, store, keyring, credentials, products, clock, settings.mass_revocation
+    )
+
     servicers: list[Servicer] = [
-        AdminServicer(parties, credentials, keyring, clock),
-        IssuanceServicer(products, issuing, labelling, linking),
+        AdminServicer(parties, credentials, keyring, dangerous, approving, clock),
+        IssuanceServicer(products, issuing, labelling, linking, dangerous),
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
@@ -306,7 +327,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         every = settings.recall_poll_ms / 1000
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
-        settings, store, keyring, credentials, parties, scanning, servicers,
+        settings, store, keyring, credentials, parties, approving, scanning, servicers,
         gate, site, proofs, scans, events, changes, caches, press, labels, photos, polls,
     )  # fmt: skip
 

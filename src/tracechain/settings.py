@@ -181,6 +181,26 @@ class Settings(BaseSettings):
     key_poll_ms: Annotated[
         int, Field(ge=10, description="How soon a node sees keys that another one made or revoked.")
     ] = 500
+    four_eyes: Annotated[
+        str,
+        Field(
+            description="Acts that another credential has to approve, with commas: mass_revocation "
+            "(an issuer's last signing key, or many revocations within an hour), quantity (raising "
+            "what a batch may issue). Empty: one stolen key is enough for all of them. quantity is "
+            "left out by default, so that an issuer with one person can work."
+        ),
+    ] = "mass_revocation"
+    approval_hours: Annotated[
+        int, Field(ge=1, le=720, description="How long a proposal waits for its decision.")
+    ] = 24
+    mass_revocation: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Keys and credentials that may be revoked within an hour, by all together, "
+            "before another one needs an approval. Too few: a clean-up waits for a second person.",
+        ),
+    ] = 10
     judge_earlier: Annotated[
         Literal["accept", "caution", "refuse"],
         Field(

@@ -28,6 +28,7 @@ from tests.support import postgres_server
 from tests.support.service import gln_of, gtin_of
 from tests.support.stores import (
     RULES,
+    approval,
     batch,
     credential,
     digest,
@@ -52,6 +53,7 @@ from tracechain.app.archive import Archive, Kind, Row, StoreRefused, Table
 from tracechain.app.archiving import Sum, export_store, import_store
 from tracechain.app.checking import check_store
 from tracechain.app.ports import Store, StoredDocument
+from tracechain.domain.approval import ApprovalState
 from tracechain.domain.batch_key import derived
 from tracechain.domain.claim import ClaimAttempt
 from tracechain.domain.errors import TracechainError, Unavailable
@@ -128,6 +130,9 @@ async def fill(store: Store) -> None:
     for name in ("k1", "k2"):
         key_id = await store.reserve_key_id()
         await store.put_key(issuer_key(key_id, issuer.gln, name, activate_time=key_id))
+    for name in ("a1", "a2"):
+        await store.put_approval(approval(name, issuer.gln))
+    await store.decide_approval("a2", ApprovalState.APPROVED, issuer.gln, "c", BIG)
     await store.put_secret("service", bytes(range(256)), BIG)
     await store.retire_key(2, BIG, 4)
     await store.revoke_key(2, 5, JudgeEarlier.REFUSE, "泄露", 6)

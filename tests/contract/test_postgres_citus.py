@@ -32,7 +32,8 @@ from tracechain.app.archive import Column, Kind, StoreRefused, Table
 from tracechain.domain.errors import Unavailable
 
 SMALL = [
-    "party", "credential", "issuer_key", "service_secret", "product", "counter", "schema_version"
+    "party", "credential", "issuer_key", "service_secret", "approval", "product", "counter",
+    "schema_version",
 ]  # fmt: skip
 GOODS = [
     "batch", "product_lot", "quantity_raise", "allocation", "refused_order", "recall", "event",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -267,6 +269,28 @@ def test_a_key_is_led_through_its_life(shop: Shop, run: Command, goods: str) -> 
     assert (wrong.status, "is no time as" in wrong.err) == (2, True)
 
 
+def test_the_kek_is_replaced_by_the_one_that_was_meant_and_no_other(
+    run: Command, tmp_path: Path
+) -> None:
+    old, new = (run("keys", "new-kek", "--json").json["kek"] for _ in range(2))
+    assert len(base64.b64decode(new)) == 32
+    at = {"data_dir": str(tmp_path), "store_url": ""}
+    run("keys", "operator", gln_of(1), "--uscc", uscc_of(1), "--region", "210000", "--zh", "平台",
+        kek=old, **at)  # fmt: skip
+
+    def rewrap(*arguments: str, **named: str) -> Any:
+        return run("keys", "rewrap", *arguments, "--json", kek=new, **at, **named)
+
+    ran = rewrap()
+    assert (ran.status, ran.error["reason"]) == (1, "KEY_UNREADABLE")
+    ran = rewrap("--to", "local-0011223344556677", kek_previous=old)
+    assert (ran.status, ran.error["reason"]) == (1, "KEK_OTHER")
+    left = rewrap("--check", kek_previous=old).json
+    assert (left["left"], left["secrets"]) == (1, 1)
+    assert rewrap("--to", left["kek"], kek_previous=old).json["changed"] == 1
+    assert rewrap("--check").json["left"] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason", "cure"),
     [
@@ -352,13 +376,13 @@ def test_the_configuration_is_printed_and_hides_secrets(run: Command, tmp_path: 
 
 
 def test_every_command_has_help_and_json(run: Command) -> None:
-    plain = ("register", "recall", "keys")
+    plain = ("register", "recall", "keys", "approvals")
     commands: list[list[str]] = [
         [name] for name in ("serve", "demo", "issue", "capture", "events", "verify", "claim",
                             "trace", "assess", "config")
     ]  # fmt: skip
     groups = {"register": ("party", "product", "batch", "quantity"),
-              "recall": ("create", "lift", "list"),
+              "recall": ("create", "lift", "list"), "approvals": ("list", "approve", "reject"),
               "keys": ("operator", "credential", "create", "activate", "retire", "rotate", "list",
                        "revoke", "export", "new-kek", "rewrap")}  # fmt: skip
     commands += [[group, name] for group in plain for name in groups[group]]

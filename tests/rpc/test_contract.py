@@ -35,6 +35,7 @@ from tests.support.service import (
 )
 from tracechain.app import capturing
 from tracechain.domain import (
+    approval,
     claim,
     code,
     conflict,
@@ -183,6 +184,8 @@ def _members(enum: Any) -> set[str]:
 
 # Each enum of the protos by its name, with the domain's. None: made in `rpc` from other values.
 ENUMS: dict[str, type[StrEnum] | None] = {
+    "Act": approval.Act,
+    "ApprovalState": approval.ApprovalState,
     "Action": model.Action,
     "Algorithm": code.Algorithm,
     "CaptureStatus": capturing.CaptureStatus,

@@ -235,16 +235,33 @@ class Keyring:
         configured). What is revoked can only be revoked further: from an earlier time on, or with
         a stricter judgement. Raises NotFound, InvalidArgument."""
         now = self._clock()
-        if time is not None and time > now:
-            raise InvalidArgument.of("revoke_time", "TIME_IN_FUTURE", "is in the future")
-        known = await self._named(principal, gln, key_id)
-        reason = bounded(reason, "reason", 500)
+        known = await self.revocable(principal, gln, key_id, time, reason)
         if earlier is None:
             # Said before, it holds; a repetition that says nothing changes nothing.
             said = known.revoke_time is not None
             earlier = known.judge_earlier if said else self._judge_earlier
         at = now if time is None else time
         return await self._change(self._directory.revoke_key(key_id, at, earlier, reason, now))
+
+    async def revocable(
+        self, principal: Principal, gln: str, key_id: int, time: int | None, reason: str
+    ) -> IssuerKey:
+        """The key that `revoke` would revoke. Raises what it would."""
+        if time is not None and time > self._clock():
+            raise InvalidArgument.of("revoke_time", "TIME_IN_FUTURE", "is in the future")
+        bounded(reason, "reason", 500)
+        return await self._named(principal, gln, key_id)
+
+    async def signs_alone(self, key: IssuerKey) -> bool:
+        """Whether a key signs for its issuer, and no other one does."""
+        await self.refresh()
+        now = self._clock()
+        active = [
+            known.key_id
+            for known in self._records.values()
+            if known.issuer_gln == key.issuer_gln and known.state(now) is KeyState.ACTIVE
+        ]
+        return active == [key.key_id]
 
     async def list_of(self, principal: Principal, gln: str) -> list[IssuerKey]:
         """The keys of one issuer. Raises NotFound where the caller may not see it."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from tracechain.domain.approval import Approval, ApprovalState
 from tracechain.domain.claim import Claim, ClaimAttempt
 from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.label import Label
@@ -261,7 +262,30 @@ class PublicStore(Protocol):
         of a store that is spread out: no call waits for it."""
 
 
-class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, Protocol):
+class ApprovalStore(Protocol):
+    """Proposals and their decisions. A decision is taken once, whoever else decides."""
+
+    async def put_approval(self, approval: Approval) -> Approval:
+        """Keeps a proposal, or gives the one that has its id already."""
+
+    async def get_approval(self, approval_id: str) -> Approval | None: ...
+
+    async def list_approvals(self, issuer: str, after: str, limit: int) -> list[Approval]:
+        """In the order of ids, those behind `after` of one issuer; of all where it is empty."""
+
+    async def decide_approval(
+        self, approval_id: str, decision: ApprovalState, gln: str, credential_id: str, time: int
+    ) -> Approval | None:
+        """Decides what is pending; the proposal as it is then. None where there is none."""
+
+    async def finish_approval(self, approval_id: str) -> None:
+        """Marks an approved one as done."""
+
+    async def count_revocations(self, since: int) -> int:
+        """How many keys and credentials were revoked at or after this time, by when it was done."""
+
+
+class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, ApprovalStore, Protocol):
     """All of it, as one deployment provides it. One conformance suite runs over each."""
 
     async def check(self) -> None:

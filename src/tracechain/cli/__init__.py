@@ -12,6 +12,7 @@ import sys
 import typer
 
 from tracechain.cli import (
+    approvals,
     assess,
     capture,
     config,
@@ -50,6 +51,7 @@ app.command()(trace.trace)
 app.command()(assess.assess)
 app.add_typer(recall.app, name="recall")
 app.add_typer(keys.app, name="keys")
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(store.app, name="store")
 app.command()(config.config)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tracechain.app.approving import Approving
 from tracechain.app.credentials import Credentials
+from tracechain.app.dangerous import Dangerous
 from tracechain.app.keyring import Keyring
 from tracechain.app.parties import Parties
 from tracechain.app.ports import Clock
@@ -19,11 +21,19 @@ class AdminServicer:
     service = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 
     def __init__(
-        self, parties: Parties, credentials: Credentials, keyring: Keyring, clock: Clock
+        self,
+        parties: Parties,
+        credentials: Credentials,
+        keyring: Keyring,
+        dangerous: Dangerous,
+        approving: Approving,
+        clock: Clock,
     ) -> None:
         self._parties = parties
         self._credentials = credentials
         self._keyring = keyring
+        self._dangerous = dangerous
+        self._approving = approving
         self._clock = clock
 
     async def CreateParty(
@@ -76,7 +86,38 @@ class AdminServicer:
         self, request: admin_pb2.RevokeCredentialRequest, principal: Principal
     ) -> party_pb2.Credential:
         gln, credential_id = names.read_credential(request.name, "name")
-        return convert.credential(await self._credentials.revoke(gln, credential_id))
+        return convert.credential(
+            await self._dangerous.revoke_credential(
+                principal, gln, credential_id, request.request_id
+            )
+        )
+
+    async def ListApprovals(
+        self, request: admin_pb2.ListApprovalsRequest, principal: Principal
+    ) -> admin_pb2.ListApprovalsResponse:
+        size = paging.size(request.page_size)
+        after = paging.after("approvals", request.page_token)
+        found = await self._approving.list(principal, after, size)
+        more = paging.token("approvals", found[-1].approval_id) if len(found) == size else ""
+        now = self._clock()
+        return admin_pb2.ListApprovalsResponse(
+            approvals=[convert.approval(approval, now) for approval in found],
+            next_page_token=more,
+        )
+
+    async def Approve(
+        self, request: admin_pb2.ApproveRequest, principal: Principal
+    ) -> admin_pb2.Approval:
+        approval_id = names.read_approval(request.name, "name")
+        return convert.approval(
+            await self._approving.approve(principal, approval_id), self._clock()
+        )
+
+    async def Reject(
+        self, request: admin_pb2.RejectRequest, principal: Principal
+    ) -> admin_pb2.Approval:
+        approval_id = names.read_approval(request.name, "name")
+        return convert.approval(await self._approving.reject(principal, approval_id), self._clock())
 
     async def CreateIssuerKey(
         self, request: admin_pb2.CreateIssuerKeyRequest, principal: Principal
@@ -128,13 +169,14 @@ class AdminServicer:
         self, request: admin_pb2.RevokeIssuerKeyRequest, principal: Principal
     ) -> party_pb2.IssuerKey:
         gln, key_id = names.read_key(request.name, "name")
-        revoked = await self._keyring.revoke(
+        revoked = await self._dangerous.revoke_key(
             principal,
             gln,
             key_id,
             convert.read_time(request, "revoke_time"),
             request.reason,
             convert.read_judgement(request.judge_earlier),
+            request.request_id,
         )
         return self._key(revoked)
 

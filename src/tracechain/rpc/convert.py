@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tracechain.domain.approval import Approval
 from tracechain.domain.code import Algorithm
 from tracechain.domain.conflict import Conflict
 from tracechain.domain.errors import InvalidArgument
@@ -21,6 +22,7 @@ from tracechain.domain.report import Report
 from tracechain.domain.text import LocalizedText
 from tracechain.rpc import names
 from tracechain.v1 import (
+    admin_pb2,
     annotations_pb2,
     capture_pb2,
     issuance_pb2,
@@ -147,6 +149,25 @@ def key(value: IssuerKey, now: int) -> party_pb2.IssuerKey:
         retire_time=timestamp(value.retire_time),
         state=number(party_pb2.KeyState, state),  # type: ignore[arg-type]
         judge_earlier=number(party_pb2.JudgeEarlier, judgement),  # type: ignore[arg-type]
+    )
+
+
+def approval(value: Approval, now: int) -> admin_pb2.Approval:
+    """A proposal, and what has become of it at this moment."""
+    return admin_pb2.Approval(
+        name=names.approval(value.approval_id),
+        act=number(admin_pb2.Act, value.act),  # type: ignore[arg-type]
+        operation=value.operation,
+        arguments=value.arguments,
+        subject=value.subject,
+        proposer_gln=value.proposer.party_gln,
+        proposer_credential=value.proposer.credential_id,
+        create_time=timestamp(value.create_time),
+        expire_time=timestamp(value.expire_time),
+        state=number(admin_pb2.ApprovalState, value.state(now)),  # type: ignore[arg-type]
+        decider_gln=value.decider_gln,
+        decider_credential=value.decider_credential,
+        decide_time=timestamp(value.decide_time),
     )
 
 

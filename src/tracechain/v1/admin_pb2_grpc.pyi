@@ -32,7 +32,19 @@ class AdminServiceStub:
     ListCredentials: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListCredentialsRequest, _admin_pb2.ListCredentialsResponse]
     """Lists the credentials of a party, newest last."""
     RevokeCredential: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeCredentialRequest, _party_pb2.Credential]
-    """Revokes a credential. Every node refuses it within a second."""
+    """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
+    hour it may need an approval: APPROVAL_REQUIRED.
+    """
+    ListApprovals: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListApprovalsRequest, _admin_pb2.ListApprovalsResponse]
+    """Lists what was proposed and needs another credential's approval: an operator all, an issuer its
+    own, in the order of their ids.
+    """
+    Approve: _aio.UnaryUnaryMultiCallable[_admin_pb2.ApproveRequest, _admin_pb2.Approval]
+    """Approves a proposal, which is then done, in the name of who proposed it. Not for the credential
+    that proposed it. Repeated, it ends what was cut off.
+    """
+    Reject: _aio.UnaryUnaryMultiCallable[_admin_pb2.RejectRequest, _admin_pb2.Approval]
+    """Rejects a proposal. Its proposer may take it back like this."""
     CreateIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateIssuerKeyRequest, _party_pb2.IssuerKey]
     """Makes a signing key for an issuer. Its codes are issued under it from activate_time on, or once
     it is activated.
@@ -52,7 +64,8 @@ class AdminServiceStub:
     RevokeIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeIssuerKeyRequest, _party_pb2.IssuerKey]
     """Revokes a key: what is issued under it from revoke_time on is refused, what was issued before
     is judged as judge_earlier says. Repeated, it can only become stricter: an earlier time, or a
-    stricter judgement.
+    stricter judgement. An issuer's last key, or one where many were revoked within the hour, may
+    need an approval: APPROVAL_REQUIRED.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -108,7 +121,37 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.RevokeCredentialRequest,
         context: _aio.ServicerContext[_admin_pb2.RevokeCredentialRequest, _abc.Awaitable[_party_pb2.Credential]],
     ) -> _abc.Awaitable[_party_pb2.Credential]:
-        """Revokes a credential. Every node refuses it within a second."""
+        """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
+        hour it may need an approval: APPROVAL_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListApprovals(
+        self,
+        request: _admin_pb2.ListApprovalsRequest,
+        context: _aio.ServicerContext[_admin_pb2.ListApprovalsRequest, _abc.Awaitable[_admin_pb2.ListApprovalsResponse]],
+    ) -> _abc.Awaitable[_admin_pb2.ListApprovalsResponse]:
+        """Lists what was proposed and needs another credential's approval: an operator all, an issuer its
+        own, in the order of their ids.
+        """
+
+    @_abc_1.abstractmethod
+    def Approve(
+        self,
+        request: _admin_pb2.ApproveRequest,
+        context: _aio.ServicerContext[_admin_pb2.ApproveRequest, _abc.Awaitable[_admin_pb2.Approval]],
+    ) -> _abc.Awaitable[_admin_pb2.Approval]:
+        """Approves a proposal, which is then done, in the name of who proposed it. Not for the credential
+        that proposed it. Repeated, it ends what was cut off.
+        """
+
+    @_abc_1.abstractmethod
+    def Reject(
+        self,
+        request: _admin_pb2.RejectRequest,
+        context: _aio.ServicerContext[_admin_pb2.RejectRequest, _abc.Awaitable[_admin_pb2.Approval]],
+    ) -> _abc.Awaitable[_admin_pb2.Approval]:
+        """Rejects a proposal. Its proposer may take it back like this."""
 
     @_abc_1.abstractmethod
     def CreateIssuerKey(
@@ -164,7 +207,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
         """Revokes a key: what is issued under it from revoke_time on is refused, what was issued before
         is judged as judge_earlier says. Repeated, it can only become stricter: an earlier time, or a
-        stricter judgement.
+        stricter judgement. An issuer's last key, or one where many were revoked within the hour, may
+        need an approval: APPROVAL_REQUIRED.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _aio.Server) -> None: ...

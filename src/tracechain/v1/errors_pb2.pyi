@@ -94,6 +94,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The API key is not known, or was revoked."""
     ERROR_REASON_ROLE_NOT_ALLOWED: _ErrorReason.ValueType  # 62
     """The role may not call this method."""
+    ERROR_REASON_APPROVER_IS_PROPOSER: _ErrorReason.ValueType  # 64
+    """Who proposed it cannot approve it."""
     ERROR_REASON_INVALID_ROLE: _ErrorReason.ValueType  # 63
     """A party of this kind cannot have this role."""
     ERROR_REASON_PARTY_NOT_FOUND: _ErrorReason.ValueType  # 80
@@ -112,6 +114,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is no such event, as far as the caller may see."""
     ERROR_REASON_DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 87
     """There is no such document, as far as the caller may see."""
+    ERROR_REASON_APPROVAL_NOT_FOUND: _ErrorReason.ValueType  # 96
+    """There is no such proposal, as far as the caller may see."""
     ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 95
     """No codes of the batch were ordered under this id."""
     ERROR_REASON_NOTHING_KNOWN: _ErrorReason.ValueType  # 88
@@ -138,6 +142,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Only an issuer has signing keys."""
     ERROR_REASON_KEY_REVOKED: _ErrorReason.ValueType  # 126
     """The key is revoked."""
+    ERROR_REASON_APPROVAL_REQUIRED: _ErrorReason.ValueType  # 128
+    """It takes another credential's approval; ErrorInfo names the proposal as `approval`."""
+    ERROR_REASON_APPROVAL_REJECTED: _ErrorReason.ValueType  # 129
+    """The proposal was rejected."""
+    ERROR_REASON_APPROVAL_EXPIRED: _ErrorReason.ValueType  # 130
+    """Nobody decided the proposal in time."""
+    ERROR_REASON_APPROVAL_DECIDED: _ErrorReason.ValueType  # 131
+    """The proposal was approved."""
     ERROR_REASON_KEY_RETIRED: _ErrorReason.ValueType  # 127
     """The key is retired; that cannot be undone."""
     ERROR_REASON_INVALID_QUANTITY: _ErrorReason.ValueType  # 140
@@ -230,6 +242,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Plain text beyond loopback was not allowed."""
     ERROR_REASON_REDIS_URL_INVALID: _ErrorReason.ValueType  # 214
     """The setting redis_url names no server."""
+    ERROR_REASON_SETTING_INVALID: _ErrorReason.ValueType  # 221
+    """A setting is not of its form."""
     ERROR_REASON_KEK_UNAVAILABLE: _ErrorReason.ValueType  # 220
     """The token that holds the key-encryption key cannot be used now."""
     ERROR_REASON_LABELS_UNAVAILABLE: _ErrorReason.ValueType  # 219
@@ -351,6 +365,8 @@ ERROR_REASON_INVALID_CREDENTIAL: ErrorReason.ValueType  # 61
 """The API key is not known, or was revoked."""
 ERROR_REASON_ROLE_NOT_ALLOWED: ErrorReason.ValueType  # 62
 """The role may not call this method."""
+ERROR_REASON_APPROVER_IS_PROPOSER: ErrorReason.ValueType  # 64
+"""Who proposed it cannot approve it."""
 ERROR_REASON_INVALID_ROLE: ErrorReason.ValueType  # 63
 """A party of this kind cannot have this role."""
 ERROR_REASON_PARTY_NOT_FOUND: ErrorReason.ValueType  # 80
@@ -369,6 +385,8 @@ ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 86
 """There is no such event, as far as the caller may see."""
 ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 87
 """There is no such document, as far as the caller may see."""
+ERROR_REASON_APPROVAL_NOT_FOUND: ErrorReason.ValueType  # 96
+"""There is no such proposal, as far as the caller may see."""
 ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 95
 """No codes of the batch were ordered under this id."""
 ERROR_REASON_NOTHING_KNOWN: ErrorReason.ValueType  # 88
@@ -395,6 +413,14 @@ ERROR_REASON_NOT_AN_ISSUER: ErrorReason.ValueType  # 125
 """Only an issuer has signing keys."""
 ERROR_REASON_KEY_REVOKED: ErrorReason.ValueType  # 126
 """The key is revoked."""
+ERROR_REASON_APPROVAL_REQUIRED: ErrorReason.ValueType  # 128
+"""It takes another credential's approval; ErrorInfo names the proposal as `approval`."""
+ERROR_REASON_APPROVAL_REJECTED: ErrorReason.ValueType  # 129
+"""The proposal was rejected."""
+ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 130
+"""Nobody decided the proposal in time."""
+ERROR_REASON_APPROVAL_DECIDED: ErrorReason.ValueType  # 131
+"""The proposal was approved."""
 ERROR_REASON_KEY_RETIRED: ErrorReason.ValueType  # 127
 """The key is retired; that cannot be undone."""
 ERROR_REASON_INVALID_QUANTITY: ErrorReason.ValueType  # 140
@@ -487,6 +513,8 @@ ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
 """Plain text beyond loopback was not allowed."""
 ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
+ERROR_REASON_SETTING_INVALID: ErrorReason.ValueType  # 221
+"""A setting is not of its form."""
 ERROR_REASON_KEK_UNAVAILABLE: ErrorReason.ValueType  # 220
 """The token that holds the key-encryption key cannot be used now."""
 ERROR_REASON_LABELS_UNAVAILABLE: ErrorReason.ValueType  # 219

@@ -73,7 +73,8 @@ REVOKE_KEY = statement(
     "REVOKE_KEY",
     "UPDATE issuer_key SET revoke_time = least(revoke_time, $2), "
     "judge_earlier = CASE WHEN revoke_time IS NULL THEN $3 ELSE greatest(judge_earlier, $3) END, "
-    "revoke_reason = $4, change_time = $5 WHERE key_id = $1 "
+    "revoke_reason = $4, change_time = $5, "
+    "revoke_record_time = coalesce(revoke_record_time, $5) WHERE key_id = $1 "
     "AND (revoke_time IS NULL OR revoke_time > $2 OR judge_earlier < $3)",
 )
 REWRAP_KEY = statement(

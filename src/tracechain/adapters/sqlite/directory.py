@@ -159,7 +159,8 @@ class DirectoryPart:
             key_id,
             "UPDATE issuer_key SET revoke_time = min(coalesce(revoke_time, ?1), ?1), "
             "judge_earlier = iif(revoke_time IS NULL, ?2, max(judge_earlier, ?2)), "
-            "revoke_reason = ?3, change_time = ?4 "
+            "revoke_reason = ?3, change_time = ?4, "
+            "revoke_record_time = coalesce(revoke_record_time, ?4) "
             "WHERE key_id = ?5 AND (revoke_time IS NULL OR revoke_time > ?1 OR judge_earlier < ?2)",
             (time, records.JUDGEMENTS.index(earlier), reason, now, key_id),
         )

@@ -66,6 +66,21 @@ class AdminServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.RevokeCredentialRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_party__pb2.Credential.FromString,
                 _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/tracechain.v1.AdminService/ListApprovals',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
+        self.Approve = channel.unary_unary(
+                '/tracechain.v1.AdminService/Approve',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.ApproveRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_admin__pb2.Approval.FromString,
+                _registered_method=True)
+        self.Reject = channel.unary_unary(
+                '/tracechain.v1.AdminService/Reject',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.RejectRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_admin__pb2.Approval.FromString,
+                _registered_method=True)
         self.CreateIssuerKey = channel.unary_unary(
                 '/tracechain.v1.AdminService/CreateIssuerKey',
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.CreateIssuerKeyRequest.SerializeToString,
@@ -140,7 +155,31 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RevokeCredential(self, request, context):
-        """Revokes a credential. Every node refuses it within a second.
+        """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
+        hour it may need an approval: APPROVAL_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApprovals(self, request, context):
+        """Lists what was proposed and needs another credential's approval: an operator all, an issuer its
+        own, in the order of their ids.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Approve(self, request, context):
+        """Approves a proposal, which is then done, in the name of who proposed it. Not for the credential
+        that proposed it. Repeated, it ends what was cut off.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reject(self, request, context):
+        """Rejects a proposal. Its proposer may take it back like this.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -187,7 +226,8 @@ class AdminServiceServicer(object):
     def RevokeIssuerKey(self, request, context):
         """Revokes a key: what is issued under it from revoke_time on is refused, what was issued before
         is judged as judge_earlier says. Repeated, it can only become stricter: an earlier time, or a
-        stricter judgement.
+        stricter judgement. An issuer's last key, or one where many were revoked within the hour, may
+        need an approval: APPROVAL_REQUIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,6 +265,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RevokeCredential,
                     request_deserializer=tracechain_dot_v1_dot_admin__pb2.RevokeCredentialRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_party__pb2.Credential.SerializeToString,
+            ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsResponse.SerializeToString,
+            ),
+            'Approve': grpc.unary_unary_rpc_method_handler(
+                    servicer.Approve,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.ApproveRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_admin__pb2.Approval.SerializeToString,
+            ),
+            'Reject': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reject,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.RejectRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_admin__pb2.Approval.SerializeToString,
             ),
             'CreateIssuerKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateIssuerKey,
@@ -420,6 +475,87 @@ class AdminService(object):
             '/tracechain.v1.AdminService/RevokeCredential',
             tracechain_dot_v1_dot_admin__pb2.RevokeCredentialRequest.SerializeToString,
             tracechain_dot_v1_dot_party__pb2.Credential.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/ListApprovals',
+            tracechain_dot_v1_dot_admin__pb2.ListApprovalsRequest.SerializeToString,
+            tracechain_dot_v1_dot_admin__pb2.ListApprovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Approve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/Approve',
+            tracechain_dot_v1_dot_admin__pb2.ApproveRequest.SerializeToString,
+            tracechain_dot_v1_dot_admin__pb2.Approval.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/Reject',
+            tracechain_dot_v1_dot_admin__pb2.RejectRequest.SerializeToString,
+            tracechain_dot_v1_dot_admin__pb2.Approval.FromString,
             options,
             channel_credentials,
             insecure,
