@@ -137,17 +137,17 @@ def _other(path: Path) -> bytes:
     return gzip.compress(b'{"format": "x"}\n')
 
 
-def _of_schema(path: Path, number: bytes) -> bytes:
+def _of_schema(path: Path, schema: int) -> bytes:
     text = gzip.decompress(path.read_bytes())
-    return gzip.compress(re.sub(rb'"schema":\d+', b'"schema":' + number, text, count=1))
+    return gzip.compress(re.sub(rb'"schema":\d+', b'"schema":%d' % schema, text, count=1))
 
 
 def _newer(path: Path) -> bytes:
-    return _of_schema(path, b"9999")
+    return _of_schema(path, 9999)
 
 
 def _older(path: Path) -> bytes:
-    return _of_schema(path, b"0")
+    return _of_schema(path, 0)
 
 
 def _changed(path: Path) -> bytes:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
 import grpc
@@ -20,14 +21,17 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tracechain.app.limits import Limits
 from tracechain.domain.errors import (
     InvalidArgument,
     PermissionDenied,
     TracechainError,
     Unauthenticated,
+    Unavailable,
 )
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
+from tracechain.rpc.metering import Meter
 from tracechain.rpc.required import missing_fields
 from tracechain.rpc.status import Trailers, internal, trailers
 from tracechain.v1 import annotations_pb2
@@ -46,9 +50,17 @@ class Authenticator(Protocol):
 class Gate:
     """Makes guards, and gRPC handlers of a servicer's methods."""
 
-    def __init__(self, authenticator: Authenticator, admission: Admission) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        admission: Admission,
+        limits: Limits,
+        proxies: int = 0,
+    ) -> None:
         self._authenticator = authenticator
         self._admission = admission
+        self._limits = limits
+        self._proxies = proxies
 
     def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
         """Handlers for each method of `service`.
@@ -100,15 +112,21 @@ class Gate:
         roles = None if access.public else frozenset(_role(number) for number in access.roles)
         is_stream = method.client_streaming or method.server_streaming
         room = self._admission.streams if is_stream else self._admission.calls
-        return Guard(self._authenticator, roles, method, room)
+        meter = Meter(self._limits, method, self._proxies)
+        return Guard(self._authenticator, roles, method, room, meter)
 
 
 _MAX_REQUEST_ID = 64
+# How long, in seconds, a stream may bring no request, and an answer may lie unread.
+IDLE_SECONDS = 300.0
+STALL_SECONDS = 30.0
+_FAREWELL_SECONDS = 5.0
 
 
 class Guard:
     """What stands in front of one method. Whoever serves it takes a place in `room`, asks who
-    calls, then reads the request and has it checked; what goes wrong is told by `status`."""
+    calls or has `meter` charge the client, then reads the request and has it checked; what goes
+    wrong is told by `status`."""
 
     def __init__(
         self,
@@ -116,8 +134,10 @@ class Guard:
         roles: frozenset[Role] | None,
         method: MethodDescriptor,
         room: Room,
+        meter: Meter,
     ) -> None:
         self.room = room
+        self.meter = meter
         self._authenticator = authenticator
         self._roles = roles
         self._missing = missing_fields(method.input_type)
@@ -142,20 +162,45 @@ class Guard:
         if self._missing is not None and (violations := self._missing(request)):
             raise InvalidArgument(violations)
 
-    async def callers(self, authorization: str) -> tuple[Principal, ...]:
+    async def all_checked(
+        self, requests: AsyncIterator[Message], client: str
+    ) -> AsyncIterator[Message]:
+        """The requests of a stream, read no faster than a public method's client may ask. Raises
+        Unavailable STREAM_STALLED where none comes for too long: a place is for who uses it."""
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    request = await anext(requests)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise stalled("nothing was sent") from None
+            self.check(request)
+            if self._roles is None:
+                await self.meter.paced(client)
+            yield request
+
+    async def callers(self, authorization: str, client: str) -> tuple[Principal, ...]:
         """What the method is told besides its request: whose `authorization` this is, and to a
-        public method nothing. Raises Unauthenticated and PermissionDenied."""
+        public method nothing. Who pays for the call is charged. Raises Unauthenticated,
+        PermissionDenied and ResourceExhausted."""
         if self._roles is None:
+            self.meter.open(client)
             return ()
+        with self.meter.login(client):
+            principal = await self._principal(authorization)
+        self.meter.party(principal.party_gln)
+        if principal.role not in self._roles:
+            raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
+        return (principal,)
+
+    async def _principal(self, authorization: str) -> Principal:
         scheme, _, api_key = authorization.partition(" ")
         if scheme.lower() != "bearer" or not api_key:
             raise Unauthenticated(
                 "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
             )
-        principal = await self._authenticator.authenticate(api_key.strip())
-        if principal.role not in self._roles:
-            raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
-        return (principal,)
+        return await self._authenticator.authenticate(api_key.strip())
 
     def status(self, error: Exception) -> Trailers:
         """What the caller is told of an error."""
@@ -174,7 +219,7 @@ class _Handlers:
         self._guard = guard
 
     def unary(self, call: Callable[..., Awaitable[Message]]) -> Any:
-        guard, room = self._guard, self._guard.room
+        guard, room, meter = self._guard, self._guard.room, self._guard.meter
         if guard.is_public:
 
             async def public(request: Message, context: _Context) -> Message:
@@ -183,7 +228,11 @@ class _Handlers:
                     await room.turn_away(context)
                 room.taken += 1
                 try:
+                    client = _client(context, meter)
+                    meter.open(client)
                     guard.check(request)
+                    if (charged := meter.charge(client, request)) is not None:
+                        await charged
                     return await call(request)
                 except Exception as error:
                     await self._abort(context, error)
@@ -198,7 +247,9 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(_authorization(context))
+                callers = await guard.callers(
+                    _authorization(context), _client(context, guard.meter)
+                )
                 guard.check(request)
                 return await call(request, *callers)
             except Exception as error:
@@ -209,7 +260,7 @@ class _Handlers:
 
         return private
 
-    def answers(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+    def answers(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
         guard, room = self._guard, self._guard.room
 
         async def serve(request: Message, context: _Context) -> None:
@@ -217,10 +268,13 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(_authorization(context))
+                callers = await guard.callers(
+                    _authorization(context), _client(context, guard.meter)
+                )
                 guard.check(request)
-                async for answer in call(request, *callers):
-                    await context.write(answer)
+                async with aclosing(call(request, *callers)) as answers:
+                    async for answer in answers:
+                        await _send(context, answer)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -228,7 +282,7 @@ class _Handlers:
 
         return serve
 
-    def both(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+    def both(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
         guard, room = self._guard, self._guard.room
 
         async def serve(requests: AsyncIterator[Message], context: _Context) -> None:
@@ -236,9 +290,12 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(_authorization(context))
-                async for answer in call(self._checked(requests), *callers):
-                    await context.write(answer)
+                client = _client(context, guard.meter)
+                callers = await guard.callers(_authorization(context), client)
+                checked = guard.all_checked(requests, client)
+                async with aclosing(call(checked, *callers)) as answers:
+                    async for answer in answers:
+                        await _send(context, answer)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -246,15 +303,27 @@ class _Handlers:
 
         return serve
 
-    async def _checked(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        async for request in requests:
-            self._guard.check(request)
-            yield request
-
     async def _abort(self, context: _Context, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
             raise error
-        await context.abort(*self._guard.status(error))
+        # Who does not read its answers does not read this either, and is not waited for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await context.abort(*self._guard.status(error))
+
+
+async def _send(context: _Context, answer: Message) -> None:
+    """Sends an answer of a stream. Raises Unavailable STREAM_STALLED where it is not read."""
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            await context.write(answer)
+    except TimeoutError:
+        raise stalled("the answers were not read") from None
+
+
+def stalled(what: str) -> Unavailable:
+    """What ends a stream that does not move."""
+    return Unavailable("STREAM_STALLED", f"{what} for too long; open the stream again")
 
 
 def _authorization(context: _Context) -> str:
@@ -263,6 +332,15 @@ def _authorization(context: _Context) -> str:
         if key == "authorization" and isinstance(value, str):
             found = value
     return found
+
+
+def _client(context: _Context, meter: Meter) -> str:
+    forwarded = ""
+    if meter.proxies:
+        for key, value in context.invocation_metadata() or ():
+            if key == "x-forwarded-for" and isinstance(value, str):
+                forwarded = f"{forwarded},{value}" if forwarded else value
+    return meter.client(context.peer(), forwarded)
 
 
 # Stands for a request that could not be read, until the guard refuses it in its turn.

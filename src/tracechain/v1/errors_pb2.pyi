@@ -60,6 +60,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A request or an answer is larger than is taken; the same again will not help."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 24
     """The time that the caller gave was over; what it asked for may have been done."""
+    ERROR_REASON_STREAM_STALLED: _ErrorReason.ValueType  # 26
+    """A stream brought no request, or its answers were not read, for too long; open it again."""
     ERROR_REASON_INVALID_GTIN: _ErrorReason.ValueType  # 30
     """Not a GTIN of 8, 12, 13 or 14 digits."""
     ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: _ErrorReason.ValueType  # 31
@@ -242,12 +244,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Plain text beyond loopback was not allowed."""
     ERROR_REASON_REDIS_URL_INVALID: _ErrorReason.ValueType  # 214
     """The setting redis_url names no server."""
-    ERROR_REASON_SETTING_INVALID: _ErrorReason.ValueType  # 221
+    ERROR_REASON_SETTING_INVALID: _ErrorReason.ValueType  # 291
     """A setting is not of its form."""
-    ERROR_REASON_KEK_UNAVAILABLE: _ErrorReason.ValueType  # 220
+    ERROR_REASON_KEK_UNAVAILABLE: _ErrorReason.ValueType  # 290
     """The token that holds the key-encryption key cannot be used now."""
     ERROR_REASON_LABELS_UNAVAILABLE: _ErrorReason.ValueType  # 219
     """The processes that draw labels do not last; repeat later."""
+    ERROR_REASON_LIMITS_UNAVAILABLE: _ErrorReason.ValueType  # 220
+    """How often this was tried cannot be counted now, so it is not taken; repeat later."""
     ERROR_REASON_PAGE_NOT_FOUND: _ErrorReason.ValueType  # 230
     """No page, file or thing is at this address."""
     ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 231
@@ -269,7 +273,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_FOREIGN_ORIGIN: _ErrorReason.ValueType  # 239
     """Another site sent the form."""
     ERROR_REASON_TOO_MANY_REQUESTS: _ErrorReason.ValueType  # 240
-    """Too many forms from one client or for one code; later again."""
+    """More than one client, one party or one code may have; ErrorInfo's `limit` says of what, and
+    RetryInfo when there is more.
+    """
     ERROR_REASON_BODY_TOO_LARGE: _ErrorReason.ValueType  # 241
     """The body of the request is larger than is taken."""
     ERROR_REASON_INVALID_FORM: _ErrorReason.ValueType  # 243
@@ -331,6 +337,8 @@ ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 23
 """A request or an answer is larger than is taken; the same again will not help."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 24
 """The time that the caller gave was over; what it asked for may have been done."""
+ERROR_REASON_STREAM_STALLED: ErrorReason.ValueType  # 26
+"""A stream brought no request, or its answers were not read, for too long; open it again."""
 ERROR_REASON_INVALID_GTIN: ErrorReason.ValueType  # 30
 """Not a GTIN of 8, 12, 13 or 14 digits."""
 ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: ErrorReason.ValueType  # 31
@@ -513,12 +521,14 @@ ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
 """Plain text beyond loopback was not allowed."""
 ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
-ERROR_REASON_SETTING_INVALID: ErrorReason.ValueType  # 221
+ERROR_REASON_SETTING_INVALID: ErrorReason.ValueType  # 291
 """A setting is not of its form."""
-ERROR_REASON_KEK_UNAVAILABLE: ErrorReason.ValueType  # 220
+ERROR_REASON_KEK_UNAVAILABLE: ErrorReason.ValueType  # 290
 """The token that holds the key-encryption key cannot be used now."""
 ERROR_REASON_LABELS_UNAVAILABLE: ErrorReason.ValueType  # 219
 """The processes that draw labels do not last; repeat later."""
+ERROR_REASON_LIMITS_UNAVAILABLE: ErrorReason.ValueType  # 220
+"""How often this was tried cannot be counted now, so it is not taken; repeat later."""
 ERROR_REASON_PAGE_NOT_FOUND: ErrorReason.ValueType  # 230
 """No page, file or thing is at this address."""
 ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 231
@@ -540,7 +550,9 @@ ERROR_REASON_FORM_REFUSED: ErrorReason.ValueType  # 238
 ERROR_REASON_FOREIGN_ORIGIN: ErrorReason.ValueType  # 239
 """Another site sent the form."""
 ERROR_REASON_TOO_MANY_REQUESTS: ErrorReason.ValueType  # 240
-"""Too many forms from one client or for one code; later again."""
+"""More than one client, one party or one code may have; ErrorInfo's `limit` says of what, and
+RetryInfo when there is more.
+"""
 ERROR_REASON_BODY_TOO_LARGE: ErrorReason.ValueType  # 241
 """The body of the request is larger than is taken."""
 ERROR_REASON_INVALID_FORM: ErrorReason.ValueType  # 243
