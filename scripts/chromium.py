@@ -79,8 +79,13 @@ def run(command: Sequence[str], seconds: float) -> bool:
     return ended.returncode == 0
 
 
-def install_packages(run: Run = run, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the system's package manager could be asked and did it."""
+def install_packages(
+    run: Run = run,
+    environment: Mapping[str, str] = os.environ,
+    packages: Sequence[str] = PACKAGES,
+) -> bool:
+    """Whether the system's package manager could be asked and did it; of several packages the
+    first is what is needed."""
     apt = shutil.which("apt-get", path=environment.get("PATH"))
     if apt is None:
         return False
@@ -91,14 +96,14 @@ def install_packages(run: Run = run, environment: Mapping[str, str] = os.environ
         if sudo is None or not run([sudo, "-n", "true"], _ASKED_SECONDS):
             return False
         prefix = [sudo, "-n", *prefix]
-    say(f"no Chromium here; installing {' and '.join(PACKAGES)} by apt-get")
+    say(f"installing {' and '.join(packages)} by apt-get")
     apt_get = [*prefix, apt, "-qq", "-o", "Dpkg::Use-Pty=0"]
     # On a fresh machine the lists of packages are empty, or too old for what they name.
     run([*apt_get, "update"], _INSTALL_SECONDS)
     install = [*apt_get, "install", "--yes", "--no-install-recommends"]
-    if run([*install, *PACKAGES], _INSTALL_SECONDS):
+    if run([*install, *packages], _INSTALL_SECONDS):
         return True
-    return run([*install, PACKAGES[0]], _INSTALL_SECONDS)
+    return run([*install, packages[0]], _INSTALL_SECONDS)
 
 
 def fetch_playwrights(run: Run = run) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from tests.support.redis_group import RedisCluster, RedisSentinels
 from tests.support.redis_server import RedisServer, find_redis
+from tests.support.softhsm import Token, make_token
 
 # ci: the same examples every time, so that a red build is red for everybody. dev: new examples
 # at each run. No deadline in either: a busy machine is no defect of the code.
@@ -28,6 +29,12 @@ def redis_server() -> Iterator[RedisServer]:
         )
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
+    """One token of SoftHSM for the session: its library reads where it is once in a process."""
+    return make_token(tmp_path_factory.mktemp("softhsm"))
 
 
 @pytest.fixture(scope="session")

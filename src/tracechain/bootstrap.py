@@ -18,13 +18,8 @@ from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.grouped import GroupedEvents, GroupedScans
-from tracechain.adapters.keys import (
-    AesGcmVault,
-    HmacDigester,
-    MasterKey,
-    master_key_from_file,
-    master_key_from_text,
-)
+from tracechain.adapters.kek import Kek, kek_from_file, kek_from_text
+from tracechain.adapters.keys import HmacDigester, ServiceSecret, Vault
 from tracechain.adapters.labels.press import PooledLabels
 from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
@@ -41,13 +36,21 @@ from tracechain.adapters.redis_url import connect
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.store_process import open_in_process
+from tracechain.app.approving import Approving
 from tracechain.app.archive import Archive, StoreRefused
 from tracechain.app.assessing import Assessing
 from tracechain.app.capturing import Capturing
 from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
-from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactSource
+from tracechain.app.dangerous import Dangerous
+from tracechain.app.facts import (
+    CachedFacts,
+    FactSource,
+    IssueTimes,
+    StoredFacts,
+    UnitFactSource,
+)
 from tracechain.app.issuing import Issuing
 from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
@@ -64,11 +67,14 @@ from tracechain.app.recalling import Recalling
 from tracechain.app.reporting import Reporting
 from tracechain.app.resolving import Resolver
 from tracechain.app.scanning import Scanning
+from tracechain.app.secrets import Rewrapped, Rewrapping, service_secret
 from tracechain.app.stories import Stories
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.address import is_loopback
+from tracechain.domain.approval import Act
 from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.rate import Rate
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
@@ -97,13 +103,38 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-def master_key(settings: Settings) -> MasterKey:
-    """The key-encryption key that the settings name. Raises Unavailable."""
+def vault_for(settings: Settings) -> Vault:
+    """The vault of the key-encryption keys that the settings name. Raises Unavailable."""
+    previous = settings.kek_previous.get_secret_value()
+    return Vault(_kek(settings), [kek_from_text(previous)] if previous else [])
+
+
+def _kek(settings: Settings) -> Kek:
     if text := settings.kek.get_secret_value():
-        return master_key_from_text(text)
+        return kek_from_text(text)
     if settings.kek_file is not None:
-        return master_key_from_file(settings.kek_file, create=False)
-    return master_key_from_file(settings.data_dir / "kek", create=True)
+        return kek_from_file(settings.kek_file, create=False)
+    return kek_from_file(settings.data_dir / "kek", create=True)
+
+
+def four_eyes(settings: Settings) -> list[Act]:
+    """The acts that need an approval. Raises Unavailable SETTING_INVALID for what is no act."""
+    names = [name.strip() for name in settings.four_eyes.split(",")]
+    try:
+        return [Act(name) for name in names if name]
+    except ValueError:
+        known = ", ".join(Act)
+        raise Unavailable("SETTING_INVALID", f"four_eyes takes {known}, with commas") from None
+
+
+async def rewrap(settings: Settings, *, dry: bool) -> Rewrapped:
+    """See tracechain.app.secrets.Rewrapping; on the store that the settings name."""
+    vault = vault_for(settings)
+    store = await store_for(settings, ScanRules())
+    try:
+        return await Rewrapping(store, vault, clock).run(dry=dry)
+    finally:
+        await store.close()
 
 
 @dataclass(slots=True)
@@ -115,6 +146,7 @@ class App:
     keyring: Keyring
     credentials: Credentials
     parties: Parties
+    approving: Approving
     scanning: Scanning
     servicers: list[Servicer]
     gate: Gate
@@ -177,13 +209,14 @@ def server_of(settings: Settings) -> str:
 async def build(settings: Settings, store: Store | None = None) -> App:
     """Makes everything that one process needs, around `store` or the one that the settings name.
     Raises Unavailable where it cannot."""
-    master = master_key(settings)
+    vault = vault_for(settings)
     rules = ScanRules(
         settings.same_province_minutes, settings.other_province_minutes, settings.max_devices
     )
     # Before anything that has to be closed: it is here that a wrong URL is refused.
     servers = connect(settings.redis_url) if settings.redis_url else None
     store = store or await store_for(settings, rules)
+    secret = ServiceSecret(await service_secret(store, vault, clock, os.urandom))
     memory = MemoryCache(
         clock, lifetime=settings.memory_lifetime_ms * 1000, capacity=settings.memory_entries
     )
@@ -200,11 +233,11 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         redis = RedisCache(
             lanes,
             FactCodec(),
-            master.derive("cache-mac/v1"),
+            secret.derive("cache-mac/v1"),
             clock,
             lifetime=settings.redis_lifetime_ms * 1000,
         )
-        name_key = master.derive("limit-names/v1")
+        name_key = secret.derive("limit-names/v1")
 
         def make_shared(rule: str, rate: Rate) -> SharedBuckets:
             shared.append(SharedBuckets(rule, rate, lanes, name_key, clock))
@@ -217,7 +250,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     changes = Changes(caches)
 
     visibility = Visibility(store, store)
-    keyring = Keyring(store, AesGcmVault(master), visibility, clock)
+    keyring = Keyring(store, vault, visibility, clock, JudgeEarlier(settings.judge_earlier))
     await keyring.refresh()
     credentials = Credentials(store, visibility, clock, os.urandom)
     parties = Parties(store, visibility, clock)
@@ -235,28 +268,30 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     facts: FactSource = truth
     for layer in reversed(layers):
         facts = CachedFacts(facts, layer)
-    digester = HmacDigester(master)
+    digester = HmacDigester(secret)
     prover = Prover(keyring, settings.resolver)
     proofs = GroupedProofs(
         prover,
-        CryptoPool(master, 1),
+        CryptoPool(vault, 1),
         capacity=settings.scan_queue,
         linger=partial(load.linger, _PROOF_LINGER),
     )
+    issue_times = IssueTimes(store)
     scanning = Scanning(
         prover,
         proofs.prove,
         facts,
         truth,
         UnitFactSource(stories),
+        issue_times,
         scans,
         store,
         digester,
         clock,
         os.urandom,
     )
-    claiming = Claiming(proofs.prove, facts, store, digester, clock)
-    press = Press(master, settings.sign_processes or os.cpu_count() or 1)
+    claiming = Claiming(proofs.prove, facts, issue_times, store, digester, clock)
+    press = Press(vault, settings.sign_processes or os.cpu_count() or 1)
     labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
     products = Products(store, store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
@@ -280,9 +315,16 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     reporting = Reporting(store, resolver, photos, clock)
     notices = Notices(store, store, store)
 
+    approving = Approving(
+        store, clock, four_eyes(settings), settings.approval_hours * 3_600_000_000
+    )
+    dangerous = Dangerous(
+        approving, store, keyring, credentials, products, clock, settings.mass_revocation
+    )
+
     servicers: list[Servicer] = [
-        AdminServicer(parties, credentials, keyring),
-        IssuanceServicer(products, issuing, labelling, linking),
+        AdminServicer(parties, credentials, keyring, dangerous, approving, clock),
+        IssuanceServicer(products, issuing, labelling, linking, dangerous),
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
@@ -299,7 +341,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         hosts=http_hosts(settings),
         proxies=settings.http_proxies,
         limits=limits,
-        form_key=master.derive("web-form/v1"),
+        form_key=secret.derive("web-form/v1"),
         mounts=json_api(gate, servicers, settings),
     )
     polls = [asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000))]
@@ -307,7 +349,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         every = settings.recall_poll_ms / 1000
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
-        settings, store, keyring, credentials, parties, scanning, servicers,
+        settings, store, keyring, credentials, parties, approving, scanning, servicers,
         gate, site, proofs, scans, events, changes, caches, shared, press, labels, photos, polls,
     )  # fmt: skip
 

@@ -159,8 +159,18 @@ class Settings(BaseSettings):
     kek: Annotated[
         SecretStr,
         Field(
-            description="Key-encryption key, 32 bytes in base64; empty reads kek_file. Losing it "
-            "makes every issuer key unusable; leaking it with the store leaks them."
+            description="Key-encryption key: 32 bytes in base64, file:/path, or a key in a token "
+            "as pkcs11:token=…;object=…?module-path=…&pin-source=/path (RFC 7512); empty reads "
+            "kek_file. Losing it makes every issuer key unusable; leaking it with the store leaks "
+            "them."
+        ),
+    ] = SecretStr("")
+    kek_previous: Annotated[
+        SecretStr,
+        Field(
+            description="Another key-encryption key, spelled like kek, that is read with and not "
+            "written with: the old one until `tracechain keys rewrap` has ended, or the next one "
+            "before that. Without it secrets under the other key cannot be read."
         ),
     ] = SecretStr("")
     kek_file: Annotated[
@@ -224,6 +234,34 @@ class Settings(BaseSettings):
     key_poll_ms: Annotated[
         int, Field(ge=10, description="How soon a node sees keys that another one made or revoked.")
     ] = 500
+    four_eyes: Annotated[
+        str,
+        Field(
+            description="Acts that another credential has to approve, with commas: mass_revocation "
+            "(an issuer's last signing key, or many revocations within an hour), quantity (raising "
+            "what a batch may issue). Empty: one stolen key is enough for all of them. quantity is "
+            "left out by default, so that an issuer with one person can work."
+        ),
+    ] = "mass_revocation"
+    approval_hours: Annotated[
+        int, Field(ge=1, le=720, description="How long a proposal waits for its decision.")
+    ] = 24
+    mass_revocation: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Keys and credentials that may be revoked within an hour, by all together, "
+            "before another one needs an approval. Too few: a clean-up waits for a second person.",
+        ),
+    ] = 10
+    judge_earlier: Annotated[
+        Literal["accept", "caution", "refuse"],
+        Field(
+            description="What is thought of codes that were issued before their key was revoked, "
+            "where the revocation does not say. accept: they are as good as before, though whoever "
+            "has the key can make them too; refuse: goods in the shops are called counterfeit."
+        ),
+    ] = "caution"
     recall_poll_ms: Annotated[
         int,
         Field(

@@ -28,6 +28,7 @@ from tests.support import postgres_server
 from tests.support.service import gln_of, gtin_of
 from tests.support.stores import (
     RULES,
+    approval,
     batch,
     credential,
     digest,
@@ -52,9 +53,11 @@ from tracechain.app.archive import Archive, Kind, Row, StoreRefused, Table
 from tracechain.app.archiving import Sum, export_store, import_store
 from tracechain.app.checking import check_store
 from tracechain.app.ports import Store, StoredDocument
+from tracechain.domain.approval import ApprovalState
 from tracechain.domain.batch_key import derived
 from tracechain.domain.claim import ClaimAttempt
 from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.link_set import Link, LinkSet
 from tracechain.domain.report import Report, ReportKind
 from tracechain.domain.text import LocalizedText
@@ -125,8 +128,14 @@ async def fill(store: Store) -> None:
     await store.put_credential(credential(2, issuer.gln, region="", label=""))
     await store.revoke_credential(credential(2, issuer.gln).credential_id, BIG)
     for name in ("k1", "k2"):
-        await store.put_key(issuer_key(await store.reserve_key_id(), issuer.gln, name))
-    await store.revoke_key(2, 5, "泄露", 6)
+        key_id = await store.reserve_key_id()
+        await store.put_key(issuer_key(key_id, issuer.gln, name, activate_time=key_id))
+    for name in ("a1", "a2"):
+        await store.put_approval(approval(name, issuer.gln))
+    await store.decide_approval("a2", ApprovalState.APPROVED, issuer.gln, "c", BIG)
+    await store.put_secret("service", bytes(range(256)), BIG)
+    await store.retire_key(2, BIG, 4)
+    await store.revoke_key(2, 5, JudgeEarlier.REFUSE, "泄露", 6)
     await store.put_product(product(1, issuer.gln))
     lot = await store.put_batch(batch(gtin_of(1), "批-1"))
     other = await store.put_batch(batch(gtin_of(1), "L’2", quantity=1 << 32))

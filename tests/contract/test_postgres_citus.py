@@ -31,7 +31,10 @@ from tracechain.adapters.tables import TABLES
 from tracechain.app.archive import Column, Kind, StoreRefused, Table
 from tracechain.domain.errors import Unavailable
 
-SMALL = ["party", "credential", "issuer_key", "product", "counter", "schema_version"]
+SMALL = [
+    "party", "credential", "issuer_key", "service_secret", "approval", "product", "counter",
+    "schema_version",
+]  # fmt: skip
 GOODS = [
     "batch", "product_lot", "quantity_raise", "allocation", "refused_order", "recall", "event",
     "touch", "document", "scan", "unit_scan", "claim", "claim_try", "link_set", "report",

@@ -15,23 +15,23 @@ import pytest
 import pytest_asyncio
 
 from tests.support.processes import children
-from tracechain.adapters.keys import AesGcmVault, MasterKey
+from tracechain.adapters.kek import LocalKek
+from tracechain.adapters.keys import Vault
 from tracechain.adapters.press import SMALL, Press
-from tracechain.app.keyring import WorkingKey, sealed, working
+from tracechain.app.working_key import WorkingKey, sealed, working
 from tracechain.domain.code import Algorithm, Profile, parse_code
 from tracechain.domain.code_run import CodeRun, make_codes
 from tracechain.domain.keys import IssuerKey, generate
 
 RESOLVER, GTIN = "id.tracechain.example", "06901234500110"
-MASTER = MasterKey(bytes(range(32)))
+VAULT = Vault(LocalKek(bytes(range(32))))
 
 
 def _key(algorithm: Algorithm) -> WorkingKey:
     public, secret = generate(algorithm)
-    vault = AesGcmVault(MASTER)
-    wrapped = sealed(7, "6901234120127", secret, vault)
+    wrapped = sealed(7, "6901234120127", secret, VAULT)
     record = IssuerKey(7, "6901234120127", algorithm, public, wrapped, "r", 1)
-    return working(record, vault)
+    return working(record, VAULT)
 
 
 def _run(first: int, count: int, profile: Profile = Profile.SIGNED, pins: bool = False) -> CodeRun:
@@ -40,7 +40,7 @@ def _run(first: int, count: int, profile: Profile = Profile.SIGNED, pins: bool =
 
 @pytest_asyncio.fixture
 async def press() -> AsyncIterator[Press]:
-    made = Press(MASTER, 2)
+    made = Press(VAULT, 2)
     yield made
     await made.close()
 
@@ -87,13 +87,13 @@ async def test_a_process_that_is_killed_costs_time_and_no_code(press: Press) -> 
 
 _PARENT = """
 import asyncio, sys
-from tests.contract.test_press import _key, _presses, _run, MASTER, SMALL
+from tests.contract.test_press import _key, _presses, _run, VAULT, SMALL
 from tracechain.adapters.press import Press
 from tracechain.domain.code import Algorithm
 import os
 
 async def main():
-    press = Press(MASTER, 2)
+    press = Press(VAULT, 2)
     await asyncio.gather(*(press.make(_key(Algorithm.ES256), _run(0, SMALL)) for _ in range(2)))
     print(*_presses(os.getpid()), flush=True)
     await asyncio.sleep(60)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from tests.contract.conftest import Open
 from tests.support.service import gln_of, gtin_of
 from tests.support.stores import credential, issuer_key, party, product
 from tracechain.app.ports import Store
+from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.text import LocalizedText
 
 one_store_for_all = settings(
@@ -45,7 +47,12 @@ async def test_what_is_not_there_is_none(store: Store) -> None:
     assert await store.list_credentials(ME) == []
     assert await store.revoke_credential("nobody", 1) is None
     assert await store.list_keys(0) == []
-    assert await store.revoke_key(1, 1, "lost", 1) is None
+    assert await store.list_secrets() == []
+    assert not await store.rewrap_key(1, b"", b"new", 1)
+    assert not await store.rewrap_secret("nothing", b"", b"new")
+    assert await store.activate_key(1, 1, 1) is None
+    assert await store.retire_key(1, 1, 1) is None
+    assert await store.revoke_key(1, 1, JudgeEarlier.REFUSE, "lost", 1) is None
     assert await store.get_product(gtin_of(1)) is None
     assert await store.list_products("", "", 10) == []
     assert await store.list_products(ME, "", 10) == []
@@ -54,7 +61,7 @@ async def test_what_is_not_there_is_none(store: Store) -> None:
 async def test_what_was_kept_comes_back_exactly_and_from_another_store_too(
     store: Store, open_another: Open
 ) -> None:
-    me, key = party(2), issuer_key(1, ME, "first")
+    me, key = party(2), issuer_key(1, ME, "first", activate_time=10**15)
     secret, thing = credential(1, ME), product(1, ME)
     bare = product(2, ME, display_name=LocalizedText(), licenses=(), standards=())
     assert await store.put_party(me) == me
@@ -199,16 +206,83 @@ async def test_keys_that_changed_are_listed_in_the_order_of_their_ids(store: Sto
     assert [key.key_id for key in await store.list_keys(200)] == [1, 2]
     assert await store.list_keys(301) == []
     # Revoked as of a time long ago, but changed now: a node that asks for changes must see it.
-    await store.revoke_key(3, 50, "泄露", 400)
+    await store.revoke_key(3, 50, JudgeEarlier.ACCEPT, "泄露", 400)
     (changed,) = await store.list_keys(301)
     assert (changed.key_id, changed.revoke_time, changed.revoke_reason) == (3, 50, "泄露")
 
 
-async def test_a_key_is_revoked_once(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("change", "field"), [("activate_key", "activate_time"), ("retire_key", "retire_time")]
+)
+async def test_a_key_is_activated_and_retired_at_the_earliest_time_that_was_said(
+    store: Store, change: str, field: str
+) -> None:
+    await store.put_key(issuer_key(2, ME, "another"))
     key = await store.put_key(issuer_key(1, ME, "make"))
-    revoked = replace(key, revoke_time=5, revoke_reason="lost")
-    assert await store.revoke_key(1, 5, "lost", 10) == revoked
-    assert await store.revoke_key(1, 3, "again", 20) == revoked
-    assert await store.list_keys(0) == [revoked]
-    # What was revoked stays so, whoever repeats the request that made it.
+    assert getattr(key, field) is None
+    for said, holds in ((3000, 3000), (4000, 3000), (2000, 2000), (2000, 2000), (2500, 2000)):
+        assert await getattr(store, change)(1, said, said) == replace(key, **{field: holds})
+    # What changed nothing is no change: nodes that ask for changes need not hear of it.
+    assert await store.list_keys(2001) == [replace(key, **{field: 2000})][:0]
+    changed, other = await store.list_keys(1000)
+    assert (changed, other.key_id) == (replace(key, **{field: 2000}), 2)
+    assert getattr(other, field) is None
+
+
+async def test_a_key_that_is_revoked_stays_as_it_was_in_all_else(store: Store) -> None:
+    await store.put_key(issuer_key(1, ME, "make", activate_time=1000))
+    revoked = await store.revoke_key(1, 2000, JudgeEarlier.CAUTION, "", 2000)
+    assert revoked is not None
+    assert await store.retire_key(1, 1500, 3000) == revoked
+    assert await store.activate_key(1, 500, 3000) == revoked
+    assert await store.list_keys(2001) == []
+
+
+async def test_a_revocation_only_becomes_stricter(store: Store) -> None:
+    key = await store.put_key(issuer_key(1, ME, "make"))
+
+    async def revoked(time: int, earlier: JudgeEarlier, reason: str, now: int) -> IssuerKey:
+        found = await store.revoke_key(1, time, earlier, reason, now)
+        assert found is not None
+        return found
+
+    first = replace(key, revoke_time=50, judge_earlier=JudgeEarlier.ACCEPT, revoke_reason="lost")
+    # The first may be milder than what a key that is not revoked has.
+    assert await revoked(50, JudgeEarlier.ACCEPT, "lost", 1100) == first
+    assert await revoked(60, JudgeEarlier.ACCEPT, "again", 1200) == first
+    assert await store.list_keys(1101) == []
+    sooner = replace(first, revoke_time=40, revoke_reason="leaked sooner")
+    assert await revoked(40, JudgeEarlier.ACCEPT, "leaked sooner", 1300) == sooner
+    stricter = replace(sooner, judge_earlier=JudgeEarlier.REFUSE, revoke_reason="copies seen")
+    assert await revoked(70, JudgeEarlier.REFUSE, "copies seen", 1400) == stricter
+    assert await revoked(40, JudgeEarlier.CAUTION, "milder", 1500) == stricter
+    assert await store.list_keys(1400) == [stricter]
+    assert await store.list_keys(1401) == []
+
+
+async def test_a_key_stays_revoked_whoever_repeats_what_made_it(store: Store) -> None:
+    await store.put_key(issuer_key(1, ME, "make"))
+    revoked = await store.revoke_key(1, 5, JudgeEarlier.CAUTION, "lost", 10)
     assert await store.put_key(issuer_key(2, ME, "make")) == revoked
+
+
+async def test_of_many_who_make_a_secret_at_once_all_have_the_first(
+    store: Store, open_another: Open
+) -> None:
+    stores = [store, await open_another()]
+    kept = await asyncio.gather(*(stores[i % 2].put_secret("s", bytes([i]), i) for i in range(20)))
+    assert len(set(kept)) == 1
+    await store.put_secret("another", b"\x00\xff", 1)
+    assert await store.list_secrets() == [("another", b"\x00\xff"), ("s", kept[0])]
+
+
+async def test_a_secret_is_wrapped_anew_where_it_is_what_was_read(store: Store) -> None:
+    key = await store.put_key(issuer_key(1, ME, "make"))
+    await store.put_secret("s", b"old", 1)
+    assert await store.rewrap_key(1, key.wrapped_secret, b"new", 2000)
+    assert await store.list_keys(2000) == [replace(key, wrapped_secret=b"new")]
+    assert not await store.rewrap_key(1, key.wrapped_secret, b"late", 3000)
+    assert await store.list_keys(2001) == []
+    assert await store.rewrap_secret("s", b"old", b"new")
+    assert not await store.rewrap_secret("s", b"old", b"late")
+    assert await store.list_secrets() == [("s", b"new")]

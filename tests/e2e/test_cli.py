@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -242,6 +244,53 @@ def test_exported_keys_verify_without_a_network(
     assert [bool(key.get("revokeTime")) for key in after] == [False] * len(listed) + [True]
 
 
+def test_a_key_is_led_through_its_life(shop: Shop, run: Command, goods: str) -> None:
+    issuer, by = gln_of(902), shop.by("issuer")
+    pending = run("keys", "create", issuer, "--pending", "--json", **by).json
+    assert pending["state"] == "KEY_STATE_PENDING"
+    assert "active" in run("keys", "activate", pending["name"], **by).out
+    rotated = run("keys", "rotate", issuer, "--algorithm", "ED25519", "--json", **by).json
+    assert (rotated["state"], rotated["algorithm"]) == ("KEY_STATE_ACTIVE", "ALGORITHM_ED25519")
+    batch = _batch(run, shop, goods, "K2")
+    code = run("issue", batch, "1", "--json", **by).json["uri"]
+    listed = run("keys", "list", issuer, **by).out
+    assert all(word in listed for word in ("retired", "active"))
+    spare = run("keys", "create", issuer, "--at", "2099-01-01T00:00:00Z", "--json", **by).json
+    assert spare["state"] == "KEY_STATE_PENDING"
+    assert "retired" in run("keys", "retire", spare["name"], **by).out
+    run("keys", "create", issuer, "--algorithm", "ES256", **by)
+    revoked = run("keys", "revoke", rotated["name"], "--from", "2026-01-01T00:00:00Z",
+                  "--earlier", "refuse", "--json", **by).json  # fmt: skip
+    assert revoked["revokeTime"] == "2026-01-01T00:00:00Z"
+    assert revoked["judgeEarlier"] == "JUDGE_EARLIER_REFUSE"
+    (verdict,) = run("verify", code, "--json", server=shop.server).json
+    assert verdict["reasons"][0] == "VERDICT_REASON_ISSUED_AFTER_REVOCATION"
+    wrong = run("keys", "retire", spare["name"], "--at", "tomorrow", **by)
+    assert (wrong.status, "is no time as" in wrong.err) == (2, True)
+
+
+def test_the_kek_is_replaced_by_the_one_that_was_meant_and_no_other(
+    run: Command, tmp_path: Path
+) -> None:
+    old, new = (run("keys", "new-kek", "--json").json["kek"] for _ in range(2))
+    assert len(base64.b64decode(new)) == 32
+    at = {"data_dir": str(tmp_path), "store_url": ""}
+    run("keys", "operator", gln_of(1), "--uscc", uscc_of(1), "--region", "210000", "--zh", "平台",
+        kek=old, **at)  # fmt: skip
+
+    def rewrap(*arguments: str, **named: str) -> Any:
+        return run("keys", "rewrap", *arguments, "--json", kek=new, **at, **named)
+
+    ran = rewrap()
+    assert (ran.status, ran.error["reason"]) == (1, "KEY_UNREADABLE")
+    ran = rewrap("--to", "local-0011223344556677", kek_previous=old)
+    assert (ran.status, ran.error["reason"]) == (1, "KEK_OTHER")
+    left = rewrap("--check", kek_previous=old).json
+    assert (left["left"], left["secrets"]) == (1, 1)
+    assert rewrap("--to", left["kek"], kek_previous=old).json["changed"] == 1
+    assert rewrap("--check").json["left"] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason", "cure"),
     [
@@ -363,15 +412,16 @@ def test_an_inspector_reads_reports(shop: Shop, run: Command, goods: str) -> Non
 
 
 def test_every_command_has_help_and_json(run: Command) -> None:
-    plain = ("register", "recall", "keys", "links", "reports")
+    plain = ("register", "recall", "keys", "approvals", "links", "reports")
     commands: list[list[str]] = [
         [name] for name in ("serve", "demo", "issue", "capture", "events", "verify", "claim",
                             "trace", "assess", "config")
     ]  # fmt: skip
     groups = {"register": ("party", "product", "batch", "quantity"),
               "recall": ("create", "lift", "list"), "links": ("set", "show"),
-              "reports": ("list", "show"),
-              "keys": ("operator", "credential", "create", "list", "revoke", "export")}  # fmt: skip
+              "reports": ("list", "show"), "approvals": ("list", "approve", "reject"),
+              "keys": ("operator", "credential", "create", "activate", "retire", "rotate", "list",
+                       "revoke", "export", "new-kek", "rewrap")}  # fmt: skip
     commands += [[group, name] for group in plain for name in groups[group]]
     for command in commands:
         shown = run(*command, "--help")

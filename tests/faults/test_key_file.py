@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tracechain.adapters.keys import master_key_from_file
+from tracechain.adapters.kek import kek_from_file
 from tracechain.domain.errors import Unavailable
 
 
@@ -37,17 +37,17 @@ def test_a_start_that_is_cut_off_leaves_a_whole_key_or_none(
     with monkeypatch.context() as patch:
         patch.setattr(os, moment, die)
         with pytest.raises(Killed):
-            master_key_from_file(file, create=True)
+            kek_from_file(file, create=True)
     left = file.read_bytes() if file.exists() else None
-    key = master_key_from_file(file, create=True)
+    key = kek_from_file(file, create=True)
     assert left in (None, file.read_bytes())
-    assert master_key_from_file(file, create=False).derive("x") == key.derive("x")
+    assert kek_from_file(file, create=False).kek_id == key.kek_id
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_key_is_made_once_and_nothing_else_stays(file: Path) -> None:
-    key = master_key_from_file(file, create=True)
-    assert master_key_from_file(file, create=True).derive("x") == key.derive("x")
+    key = kek_from_file(file, create=True)
+    assert kek_from_file(file, create=True).kek_id == key.kek_id
     assert [entry.name for entry in file.parent.iterdir()] == ["kek"]
 
 
@@ -56,7 +56,7 @@ def test_of_many_who_start_at_once_all_have_the_same_key(
 ) -> None:
     # Whoever makes it is slow: all others come in between.
     real, barrier = os.fdopen, threading.Barrier(8, timeout=10)
-    found: list[bytes] = []
+    found: list[str] = []
     refused: list[Unavailable] = []
 
     def slow(*arguments: Any, **named: Any) -> Any:
@@ -68,7 +68,7 @@ def test_of_many_who_start_at_once_all_have_the_same_key(
     def start() -> None:
         barrier.wait()
         try:
-            found.append(master_key_from_file(file, create=True).derive("x"))
+            found.append(kek_from_file(file, create=True).kek_id)
         except Unavailable as error:
             refused.append(error)
 

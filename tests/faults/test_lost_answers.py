@@ -179,6 +179,35 @@ def revoke_key(g: Goods) -> Awaitable[Any]:
     return made
 
 
+async def one_pending_key(g: Goods) -> None:
+    request = admin_pb2.CreateIssuerKeyRequest(
+        parent=g.parent, request_id=f"pending {g.number}", pending=True
+    )
+    g.name = (await g.world.operator.admin.CreateIssuerKey(request)).name
+
+
+def activate_key(g: Goods) -> Awaitable[Any]:
+    made: Awaitable[Any] = g.world.operator.admin.ActivateIssuerKey(
+        admin_pb2.ActivateIssuerKeyRequest(name=g.name)
+    )
+    return made
+
+
+def rotate_key(g: Goods) -> Awaitable[Any]:
+    made: Awaitable[Any] = g.world.operator.admin.RotateIssuerKey(
+        admin_pb2.RotateIssuerKeyRequest(parent=g.parent, request_id=f"rotation {g.number}")
+    )
+    return made
+
+
+async def one_signing_key(g: Goods) -> None:
+    # Of those that other tests left signing one stays, which the rotation is to retire.
+    request = admin_pb2.RotateIssuerKeyRequest(
+        parent=g.parent, request_id=f"rotation before {g.number}"
+    )
+    await g.world.operator.admin.RotateIssuerKey(request)
+
+
 async def one_credential(g: Goods) -> None:
     await make_key(g.world.operator, g.world.shop.gln, Role.HANDLER, label=f"n{g.number}")
     found = await g.world.operator.admin.ListCredentials(
@@ -307,6 +336,12 @@ CASES = [
          kept_for("SELECT count(*) FROM party WHERE gln = ?", gln_made)),
     Case("reserve_key_id", create_key, itself, KEYS, left=0),
     Case("put_key", create_key, itself, KEYS),
+    Case("activate_key", activate_key, itself,
+         kept_for("SELECT count(*) FROM issuer_key WHERE activate_time IS NOT NULL"),
+         one_pending_key),
+    Case("retire_key", rotate_key, itself,
+         kept_for("SELECT count(*) FROM issuer_key WHERE retire_time IS NOT NULL"),
+         one_signing_key),
     Case("revoke_key", revoke_key, itself,
          kept_for("SELECT count(*) FROM issuer_key WHERE revoke_time IS NOT NULL"), one_key),
     Case("revoke_credential", revoke_credential, itself,
@@ -370,7 +405,11 @@ async def test_every_write_of_the_store_has_a_case() -> None:
         if not name.startswith(("_", "get_", "list_", "find_", "count_"))
     }
     reads = {"check", "close", "touches", "places"}
-    assert writes - reads - {"put_credential", "put_report"} == {case.method for case in CASES}
+    # No call leads to these: one is of a start, and rewrapping is repeated; see test_rewrap.
+    apart = {"put_secret", "rewrap_key", "rewrap_secret", "put_credential", "put_report"}
+    # Nor to these, unless four eyes are asked for; see tests/rpc/test_approvals.
+    apart |= {"put_approval", "decide_approval", "finish_approval"}
+    assert writes - reads - apart == {case.method for case in CASES}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -35,11 +35,13 @@ from tests.support.service import (
 )
 from tracechain.app import capturing
 from tracechain.domain import (
+    approval,
     claim,
     code,
     conflict,
     custody,
     errors,
+    keys,
     label,
     party,
     qr,
@@ -182,6 +184,8 @@ def _members(enum: Any) -> set[str]:
 
 # Each enum of the protos by its name, with the domain's. None: made in `rpc` from other values.
 ENUMS: dict[str, type[StrEnum] | None] = {
+    "Act": approval.Act,
+    "ApprovalState": approval.ApprovalState,
     "Action": model.Action,
     "Algorithm": code.Algorithm,
     "CaptureStatus": capturing.CaptureStatus,
@@ -195,6 +199,8 @@ ENUMS: dict[str, type[StrEnum] | None] = {
     "Issuance": verdict.Issuance,
     "LabelFormat": label.LabelFormat,
     "LabelWarning": label.LabelWarning,
+    "JudgeEarlier": keys.JudgeEarlier,
+    "KeyState": keys.KeyState,
     "Link": None,
     "Outcome": verdict.Outcome,
     "PartyKind": party.PartyKind,

@@ -153,6 +153,21 @@ FOREIGN: dict[str, tuple[Make, Callable[[Goods], str], str]] = {
         lambda g: g.party,
         ABSENT_PARTY,
     ),
+    "AdminService.ActivateIssuerKey": (
+        lambda name: admin_pb2.ActivateIssuerKeyRequest(name=name),
+        lambda g: g.key,
+        f"{ABSENT_PARTY}/keys/77",
+    ),
+    "AdminService.RetireIssuerKey": (
+        lambda name: admin_pb2.RetireIssuerKeyRequest(name=name),
+        lambda g: g.key,
+        f"{ABSENT_PARTY}/keys/77",
+    ),
+    "AdminService.RotateIssuerKey": (
+        lambda name: admin_pb2.RotateIssuerKeyRequest(parent=name, request_id="theirs"),
+        lambda g: g.party,
+        ABSENT_PARTY,
+    ),
     "AdminService.RevokeIssuerKey": (
         lambda name: admin_pb2.RevokeIssuerKeyRequest(name=name),
         lambda g: g.key,
@@ -271,6 +286,9 @@ NO_OBJECT = {
     "AdminService.ListParties": "lists what the caller sees; tested below",
     "AdminService.CreateCredential": "an operator's; it sees every party",
     "AdminService.ListCredentials": "an operator's; it sees every party",
+    "AdminService.ListApprovals": "lists what the caller sees; see test_approvals",
+    "AdminService.Approve": "nothing is proposed in this world; see test_approvals",
+    "AdminService.Reject": "nothing is proposed in this world; see test_approvals",
     "AdminService.RevokeCredential": "an operator's; the parent is tested below",
     "IssuanceService.CreateProduct": "a GTIN is the world's: who has it is told by its prefix",
     "IssuanceService.ListProducts": "lists what the caller sees; see test_registering",
@@ -351,9 +369,9 @@ async def test_the_same_request_of_its_owner_finds_the_object(
     make, own, _ = FOREIGN[name]
     given = own(goods)
     # What cannot be undone is done to objects of its own.
-    if name == "AdminService.RevokeIssuerKey":
+    if name in ("AdminService.RevokeIssuerKey", "AdminService.RetireIssuerKey"):
         request = admin_pb2.CreateIssuerKeyRequest(parent=given[: given.index("/keys")])
-        request.request_id = "spare"
+        request.request_id = f"spare for {name}"
         given = (await world.issuer.admin.CreateIssuerKey(request)).name
     if name == "SupervisionService.LiftRecall":
         given = (await goods.lot.recall(request_id="spare", units=[goods.unit])).name

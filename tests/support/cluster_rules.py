@@ -11,7 +11,18 @@ import re
 from collections.abc import Callable, Iterator
 
 # Small tables that every machine has. All others are about goods.
-REFERENCE = frozenset({"party", "credential", "issuer_key", "product", "counter", "schema_version"})
+REFERENCE = frozenset(
+    {
+        "party",
+        "credential",
+        "issuer_key",
+        "service_secret",
+        "approval",
+        "product",
+        "counter",
+        "schema_version",
+    }
+)
 # Tables that grow without end.
 MONTHLY = frozenset({"scan", "event"})
 
@@ -204,7 +215,7 @@ SCHEMA_RULES = {
     "every table is known": (
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace "
         "AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> ALL($1::text[]) "
-        "AND relname NOT IN ('party', 'credential', 'issuer_key', 'product', 'counter', "
-        "'schema_version')"
+        "AND relname NOT IN ('party', 'credential', 'issuer_key', 'service_secret', 'approval', "
+        "'product', 'counter', 'schema_version')"
     ),
 }

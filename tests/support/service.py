@@ -556,6 +556,8 @@ def settings_for(folder: Path, **fields: Any) -> Settings:
         "data_dir": folder,
         "resolver": RESOLVER,
         "store_process": False,
+        # Tests of one world revoke more in a minute than a service in a year.
+        "four_eyes": "",
         **NO_LIMITS,
     }
     return Settings(**{**known, **fields})

@@ -20,9 +20,10 @@ from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.store_process import open_in_process
 from tracechain.app.ports import NewEvent, Store, StoredEvent
+from tracechain.domain.approval import Act, Approval
 from tracechain.domain.code import Algorithm, Profile
 from tracechain.domain.keys import IssuerKey
-from tracechain.domain.party import Credential, Party, PartyKind, Role
+from tracechain.domain.party import Credential, Party, PartyKind, Principal, Role
 from tracechain.domain.product import Allocation, Batch, License, Product
 from tracechain.domain.recall import Recall, RecallKind
 from tracechain.domain.scan import Scan, ScanRules
@@ -123,6 +124,22 @@ def issuer_key(key_id: int, owner: str, request_id: str, **fields: Any) -> Issue
         "create_time": 1000,
     }
     return IssuerKey(**{**known, **fields})
+
+
+def approval(approval_id: str, issuer: str, **fields: Any) -> Approval:
+    """A proposal of an issuer's."""
+    known = {
+        "approval_id": approval_id,
+        "act": Act.QUANTITY,
+        "operation": "raise_quantity",
+        "arguments": {"lot": "批-1", "reason": ""},
+        "issuer_gln": issuer,
+        "subject": "products/1/batches/2",
+        "proposer": Principal(issuer, Role.ISSUER, "", "credential000001"),
+        "create_time": 5,
+        "expire_time": 50,
+    }
+    return Approval(**{**known, **fields})
 
 
 def product(number: int, owner: str, **fields: Any) -> Product:

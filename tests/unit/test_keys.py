@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tracechain.domain.code import (
@@ -13,7 +15,15 @@ from tracechain.domain.code import (
     parse_code,
 )
 from tracechain.domain.errors import InvalidArgument
-from tracechain.domain.keys import MAX_KEY_ID, IssuerKey, code_key, generate
+from tracechain.domain.keys import (
+    MAX_KEY_ID,
+    IssuerKey,
+    JudgeEarlier,
+    KeyStanding,
+    KeyState,
+    code_key,
+    generate,
+)
 
 GTIN, HOST = "06901234501018", "t.example"
 
@@ -79,3 +89,40 @@ def test_a_key_id_has_two_bytes() -> None:
     assert code_key(record(Algorithm.ES256, public, MAX_KEY_ID), secret).key_id == MAX_KEY_ID
     with pytest.raises(InvalidArgument):
         code_key(record(Algorithm.ES256, public, MAX_KEY_ID + 1), secret)
+
+
+KEY = IssuerKey(7, "6901234000115", Algorithm.ES256, b"public", b"wrapped", "r1", 10)
+
+
+@pytest.mark.parametrize(
+    ("times", "states"),
+    [
+        ({}, "pppp"),
+        ({"activate_time": 20}, "paaa"),
+        ({"activate_time": 20, "retire_time": 30}, "paar"),
+        ({"activate_time": 20, "retire_time": 20}, "prrr"),
+        ({"retire_time": 20}, "prrr"),
+        ({"activate_time": 30, "retire_time": 20}, "prrr"),
+        # Never in the future: a key that is revoked at all signs nothing more.
+        ({"activate_time": 20, "retire_time": 30, "revoke_time": 25}, "xxxx"),
+        ({"revoke_time": 25}, "xxxx"),
+    ],
+)
+def test_a_key_goes_through_its_life_by_the_clock(times: dict[str, int], states: str) -> None:
+    letters = {"p": KeyState.PENDING, "a": KeyState.ACTIVE, "r": KeyState.RETIRED,
+               "x": KeyState.REVOKED}  # fmt: skip
+    key = replace(KEY, **times)
+    assert [key.state(now) for now in (19, 20, 29, 30)] == [letters[state] for state in states]
+
+
+def test_a_code_is_judged_by_when_it_was_issued_and_how_its_key_was_revoked() -> None:
+    assert {KEY.standing(time) for time in (0, 10, 99)} == {KeyStanding.GOOD}
+    judged = {
+        JudgeEarlier.ACCEPT: KeyStanding.GOOD,
+        JudgeEarlier.CAUTION: KeyStanding.DOUBTFUL,
+        JudgeEarlier.REFUSE: KeyStanding.REFUSED,
+    }
+    for earlier, standing in judged.items():
+        key = replace(KEY, revoke_time=50, judge_earlier=earlier)
+        found = [key.standing(time) for time in (0, 49, 50, 51)]
+        assert found == [standing, standing, KeyStanding.LATE, KeyStanding.LATE]

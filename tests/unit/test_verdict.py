@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tracechain.domain.code import Profile, ScannedCode, encode_serial
 from tracechain.domain.custody import UnitState
+from tracechain.domain.keys import KeyStanding
 from tracechain.domain.product import Batch, IssuedRun, Product
 from tracechain.domain.recall import Recall, RecallKind
 from tracechain.domain.scan import ScanHistory, ScanSummary, Suspicion
@@ -46,8 +47,8 @@ FACTS = BatchFacts(
 NOTICE = LocalizedText("请停止食用", "Stop")
 SUMMARY = ScanSummary(100, ME, "210102", b"1", 200, ME, "210102", b"2", 2, ME, Suspicion.NONE)
 ON_SALE = Facts(
-    CODE, 5, False, FACTS, UnitFacts(UnitState.ACTIVE, True), ScanHistory(None, Suspicion.NONE), ME,
-    "2025-06-01",
+    CODE, 5, KeyStanding.GOOD, FACTS, UnitFacts(UnitState.ACTIVE, True),
+    ScanHistory(None, Suspicion.NONE), ME, "2025-06-01",
 )  # fmt: skip
 
 
@@ -80,7 +81,8 @@ CASES: list[tuple[dict[str, Any], Outcome, list[VerdictReason]]] = [
     ({"state": UnitState.EXPORTED}, Outcome.CAUTION, [R.EXPORTED, R.FIRST_SCAN]),
     ({"state": UnitState.STOLEN}, Outcome.CAUTION, [R.STOLEN, R.FIRST_SCAN]),
     ({"state": UnitState.DESTROYED}, Outcome.COUNTERFEIT, [R.DESTROYED, R.FIRST_SCAN]),
-    ({"key_revoked": True}, Outcome.CAUTION, [R.KEY_REVOKED, R.FIRST_SCAN]),
+    ({"key": KeyStanding.DOUBTFUL}, Outcome.CAUTION, [R.KEY_REVOKED, R.FIRST_SCAN]),
+    ({"key": KeyStanding.REFUSED}, Outcome.COUNTERFEIT, [R.KEY_REVOKED, R.FIRST_SCAN]),
     ({"day": "2026-03-03"}, Outcome.GENUINE, [R.FIRST_SCAN]),
     ({"day": "2026-03-04"}, Outcome.CAUTION, [R.EXPIRED, R.FIRST_SCAN]),
     ({"recalls": (recall(),)}, Outcome.CAUTION, [R.RECALLED_BATCH, R.FIRST_SCAN]),
@@ -103,7 +105,7 @@ CASES: list[tuple[dict[str, Any], Outcome, list[VerdictReason]]] = [
     ({"suspicion": Suspicion.MANY_DEVICES | Suspicion.IMPOSSIBLE_TRAVEL, "before": SUMMARY,
       "state": UnitState.SOLD, "day": "2030-01-01", "claim_time": 1}, Outcome.CAUTION,
      [R.IMPOSSIBLE_TRAVEL, R.MANY_DEVICES, R.SOLD, R.EXPIRED, R.CLAIMED, R.SCANNED_BEFORE]),
-    ({"state": UnitState.DESTROYED, "recalls": (recall(),), "key_revoked": True},
+    ({"state": UnitState.DESTROYED, "recalls": (recall(),), "key": KeyStanding.DOUBTFUL},
      Outcome.COUNTERFEIT, [R.DESTROYED, R.RECALLED_BATCH, R.KEY_REVOKED, R.FIRST_SCAN]),
 ]  # fmt: skip
 
@@ -122,6 +124,12 @@ def test_facts_and_their_verdict(
     assert verdict.issuance is Issuance.ISSUED
     assert (verdict.gtin, verdict.serial) == (CODE.gtin, CODE.serial)
     assert verdict == decide(given_facts)
+
+
+def test_what_was_issued_after_the_revocation_of_its_key_counts_as_not_issued() -> None:
+    verdict = decide(facts(key=KeyStanding.LATE, recalls=(recall(),), before=SUMMARY))
+    assert (verdict.outcome, verdict.issuance) == (Outcome.COUNTERFEIT, Issuance.NOT_ISSUED)
+    assert verdict.reasons == (R.ISSUED_AFTER_REVOCATION, R.RECALLED_BATCH, R.SCANNED_BEFORE)
 
 
 def test_verdicts_without_facts() -> None:
@@ -143,7 +151,7 @@ def test_every_reason_is_reached() -> None:
     by_facts = {reason for _, _, reasons in CASES for reason in reasons}
     apart = {
         R.MALFORMED_CODE, R.UNKNOWN_RESOLVER, R.UNKNOWN_KEY, R.UNKNOWN_PRODUCT, R.TOKEN_FALSE,
-        R.NOT_ISSUED,
+        R.NOT_ISSUED, R.ISSUED_AFTER_REVOCATION,
     }  # fmt: skip
     assert by_facts | apart == set(VerdictReason)
     assert not by_facts & apart
@@ -165,7 +173,7 @@ ALONE: list[dict[str, Any]] = [
     {"recalls": (recall(RecallKind.BLOCK),)},
     {"state": UnitState.STOLEN},
     {"commissioned": False},
-    {"key_revoked": True},
+    {"key": KeyStanding.DOUBTFUL},
     {"suspicion": Suspicion.IMPOSSIBLE_TRAVEL},
     {"suspicion": Suspicion.MANY_DEVICES},
     {"state": UnitState.CONSUMED},

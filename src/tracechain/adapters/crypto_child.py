@@ -1,6 +1,6 @@
 """What a process of the pool runs: `python -m tracechain.adapters.crypto_child`.
 
-First comes the key-encryption key, then requests [job, new keys, arguments], answered in order.
+First comes what opens the vault, then requests [job, new keys, arguments], answered in order.
 Light to start: it knows the domain and the vault, no more.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracechain.adapters.child_process import requests
-from tracechain.adapters.keys import AesGcmVault, MasterKey
-from tracechain.app.keyring import WorkingKey, working
+from tracechain.adapters.keys import Vault, vault_from
+from tracechain.app.working_key import WorkingKey, working
 from tracechain.domain.code import Algorithm, Profile, parse_code
 from tracechain.domain.code_run import CodeRun, make_codes
 from tracechain.domain.keys import IssuerKey
@@ -46,7 +46,7 @@ def _key_from_json(fields: Sequence[Any]) -> IssuerKey:
 class _Jobs:
     """The jobs by name."""
 
-    def __init__(self, vault: AesGcmVault) -> None:
+    def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._keys: dict[int, WorkingKey] = {}
 
@@ -73,8 +73,8 @@ class _Jobs:
 def main() -> None:
     """Works until its input ends."""
     asked = requests()
-    secret, _ = next(asked)
-    jobs = _Jobs(AesGcmVault(MasterKey(secret)))
+    greeting, _ = next(asked)
+    jobs = _Jobs(vault_from(greeting))
     for request, answer in asked:
         job, keys, arguments = json.loads(request)
         jobs.learn(keys)

@@ -1,8 +1,8 @@
 """Processes that do an issuer's arithmetic: what would else hold Python's lock from the scans.
 
 They start with the first work and stay. A job is JSON to a process, its result JSON back: the event
-loop reads and writes sockets, and no thread of ours asks it for the lock. A process knows the
-key-encryption key and unwraps issuers' keys itself; keys in the clear travel nowhere. One that is
+loop reads and writes sockets, and no thread of ours asks it for the lock. A process opens the
+vault and unwraps issuers' keys itself; keys in the clear travel nowhere. One that is
 killed is replaced.
 """
 
@@ -17,7 +17,7 @@ import structlog
 
 from tracechain.adapters import crypto_child
 from tracechain.adapters.child_process import ChildProcess
-from tracechain.adapters.keys import MasterKey
+from tracechain.adapters.keys import Vault
 from tracechain.domain.keys import IssuerKey
 
 _LOG = structlog.get_logger(__name__)
@@ -26,8 +26,8 @@ _LOG = structlog.get_logger(__name__)
 class CryptoPool:
     """Sends jobs of `crypto_child` to processes, each to the one with the least to do."""
 
-    def __init__(self, master: MasterKey, processes: int) -> None:
-        self._master = master
+    def __init__(self, vault: Vault, processes: int) -> None:
+        self._vault = vault
         self._processes = processes
         self._children: list[_Child] = []
         self._starting = asyncio.Lock()
@@ -50,7 +50,9 @@ class CryptoPool:
         ):
             async with self._starting:
                 if len(self._children) < self._processes:
-                    process = await ChildProcess.start(crypto_child.__name__, self._master.secret)
+                    process = await ChildProcess.start(
+                        crypto_child.__name__, self._vault.greeting()
+                    )
                     self._children.append(_Child(process))
         return min(self._children, key=lambda child: child.process.waiting)
 

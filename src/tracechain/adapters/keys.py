@@ -1,119 +1,119 @@
-"""Secrets of the service: the key-encryption key, and what is derived from it.
+"""Secrets of the service: what wraps them, and what is derived from one of them.
 
-The key-encryption key comes from the environment or a file and never enters the store, so a
-stolen database gives away no signing key. Losing it makes every issuer key unusable: back it up
-apart from the store. Salts and the cache's MAC key are derived from it by HKDF, so that all nodes
-that share it agree.
+What is wrapped names the key-encryption key (KEK) that it is wrapped under, so that one KEK can
+take the place of another while nodes serve: both are configured until all is wrapped anew. Marks
+and the cache's MAC key are derived from a secret of the service's own that is kept wrapped like
+the others; were they derived from the KEK, a new one would make every claim a stranger's.
 """
 
 from __future__ import annotations
 
-import base64
 import datetime
 import hmac
-import os
-import tempfile
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+import json
+from collections.abc import Sequence
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from tracechain.domain.errors import DataCorrupted, Unavailable
+from tracechain.adapters.kek import Kek, LocalKek, kek_from_text
+from tracechain.domain.errors import DataCorrupted
 
-KEK_BYTES = 32
-_NONCE = 12
-
-
-class MasterKey:
-    """The key-encryption key, and keys derived from it for other ends."""
-
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) != KEK_BYTES:
-            raise Unavailable("KEK_INVALID", f"the key-encryption key must have {KEK_BYTES} bytes")
-        self.secret = secret
-
-    def derive(self, purpose: str) -> bytes:
-        """32 bytes for one purpose (HKDF-SHA256, RFC 5869)."""
-        return HKDF(hashes.SHA256(), 32, b"", b"tracechain/" + purpose.encode()).derive(self.secret)
+# What is wrapped: this, the length of the KEK's id in a byte, the id, what the KEK made of it.
+_MAGIC = b"TCW1"
 
 
-def master_key_from_text(text: str) -> MasterKey:
-    """From base64, as it stands in a file or a variable. Raises Unavailable KEK_INVALID."""
-    try:
-        return MasterKey(base64.b64decode(text.strip(), validate=True))
-    except ValueError:
-        raise Unavailable("KEK_INVALID", "the key-encryption key is not base64") from None
+class Vault:
+    """The KeyVault port. It wraps under `current` and unwraps what is under any of `others` too."""
 
+    def __init__(self, current: Kek, others: Sequence[Kek] = ()) -> None:
+        self._current = current
+        self._keks = {kek.kek_id: kek for kek in (*others, current)}
 
-def master_key_from_file(path: Path, *, create: bool) -> MasterKey:
-    """From a file that only its owner may read; made where it is missing and `create` is set.
-
-    Raises Unavailable: KEK_MISSING, KEK_INVALID, KEK_EXPOSED (others may read the file).
-    """
-    if create and not path.exists():
-        _make(path)
-    try:
-        if path.stat().st_mode & 0o077:
-            raise Unavailable("KEK_EXPOSED", f"others may read {path}; make it chmod 600")
-        return master_key_from_text(path.read_text())
-    except FileNotFoundError:
-        raise Unavailable("KEK_MISSING", f"there is no key-encryption key at {path}") from None
-
-
-def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written whole under another name: who dies here, or looks meanwhile, finds no half of a key.
-    handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(base64.b64encode(os.urandom(KEK_BYTES)).decode() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        # Of processes that start together the first gives it its name, and the others read it.
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.unlink(draft)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-class AesGcmVault:
-    """The KeyVault port by AES-256-GCM: nonce, then ciphertext with its tag."""
-
-    def __init__(self, master: MasterKey, random_bytes: Callable[[int], bytes] = os.urandom):
-        self._aead = AESGCM(master.derive("key-vault/v1"))
-        self._random = random_bytes
+    @property
+    def kek_id(self) -> str:
+        """See KeyVault."""
+        return self._current.kek_id
 
     def wrap(self, plain: bytes, context: bytes) -> bytes:
         """See KeyVault."""
-        nonce = self._random(_NONCE)
-        return nonce + self._aead.encrypt(nonce, plain, context)
+        name = self.kek_id.encode()
+        return _MAGIC + bytes((len(name),)) + name + self._current.wrap(plain, context)
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """See KeyVault."""
-        try:
-            return self._aead.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], context)
-        except (InvalidTag, ValueError):
+        kek_id, body = _opened(wrapped)
+        if not kek_id:
+            return self._unnamed(wrapped, context)
+        kek = self._keks.get(kek_id)
+        if kek is None:
             raise DataCorrupted(
-                "KEY_UNREADABLE", "a key cannot be unwrapped: wrong key-encryption key, or damage"
-            ) from None
+                "KEY_UNREADABLE",
+                f"a key is wrapped under the key-encryption key {kek_id}, which is not configured",
+            )
+        return kek.unwrap(body, context)
+
+    def rewrap(self, wrapped: bytes, context: bytes) -> bytes | None:
+        """See KeyVault."""
+        if _opened(wrapped)[0] == self.kek_id:
+            return None
+        return self.wrap(self.unwrap(wrapped, context), context)
+
+    def _unnamed(self, wrapped: bytes, context: bytes) -> bytes:
+        # From before KEKs had names.
+        error: DataCorrupted | None = None
+        for kek in self._keks.values():
+            if isinstance(kek, LocalKek):
+                try:
+                    return kek.unwrap(wrapped, context)
+                except DataCorrupted as failed:
+                    error = failed
+        raise error or DataCorrupted(
+            "KEY_UNREADABLE",
+            "a key names no key-encryption key, and those here are in tokens",
+        )
+
+    def greeting(self) -> bytes:
+        """What a process of ours makes the same vault from; secret."""
+        others = [kek.text for kek in self._keks.values() if kek is not self._current]
+        return json.dumps([self._current.text, *others]).encode()
+
+
+def vault_from(greeting: bytes) -> Vault:
+    """The vault that greets like this. Raises Unavailable."""
+    current, *others = (kek_from_text(text) for text in json.loads(greeting))
+    return Vault(current, others)
+
+
+def _opened(wrapped: bytes) -> tuple[str, bytes]:
+    """Id of the KEK, and what it made; an empty id where none is named."""
+    if not wrapped.startswith(_MAGIC) or len(wrapped) <= len(_MAGIC):
+        return "", wrapped
+    at = len(_MAGIC) + 1
+    end = at + wrapped[at - 1]
+    return wrapped[at:end].decode("ascii", "replace"), wrapped[end:]
+
+
+class ServiceSecret:
+    """The service's own 32 bytes, and keys derived from them: all nodes agree on them."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for one purpose (HKDF-SHA256, RFC 5869)."""
+        return HKDF(hashes.SHA256(), 32, b"", b"tracechain/" + purpose.encode()).derive(
+            self._secret
+        )
 
 
 class HmacDigester:
     """The Digester port: marks that say "the same" and nothing else."""
 
-    def __init__(self, master: MasterKey) -> None:
-        self._device_key = master.derive("device-mark/v1")
-        self._claim_key = master.derive("claim-mark/v1")
+    def __init__(self, secret: ServiceSecret) -> None:
+        self._device_key = secret.derive("device-mark/v1")
+        self._claim_key = secret.derive("claim-mark/v1")
         self._month: tuple[int, HMAC] | None = None
 
     def device_mark(self, device_id: str, time: int) -> bytes:

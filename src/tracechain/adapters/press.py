@@ -12,8 +12,8 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 from tracechain.adapters.crypto_pool import CryptoPool
-from tracechain.adapters.keys import MasterKey
-from tracechain.app.keyring import WorkingKey
+from tracechain.adapters.keys import Vault
+from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code_run import CodeRun, IssuedCodes, make_codes
 
 # Runs shorter than this are not worth the way to another process.
@@ -23,8 +23,8 @@ SMALL = 1000
 class Press:
     """The CodePress port."""
 
-    def __init__(self, master: MasterKey, processes: int) -> None:
-        self._pool = CryptoPool(master, processes)
+    def __init__(self, vault: Vault, processes: int) -> None:
+        self._pool = CryptoPool(vault, processes)
         self._thread = ThreadPoolExecutor(1, "press")
 
     async def make(self, key: WorkingKey, run: CodeRun) -> IssuedCodes:

@@ -6,12 +6,17 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from tracechain.domain.approval import Act, Approval, ApprovalState
+from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.link_set import Link, LinkSet
-from tracechain.domain.party import Credential, Party, PartyKind, Role
+from tracechain.domain.party import Credential, Party, PartyKind, Principal, Role
 from tracechain.domain.product import License, Product
 from tracechain.domain.recall import Recall, RecallKind
 from tracechain.domain.report import Report, ReportKind
 from tracechain.domain.text import LocalizedText
+
+# Judgements are kept as numbers, so that stores can compare their strictness.
+JUDGEMENTS = tuple(JudgeEarlier)
 
 
 def dumps(value: Any) -> str:
@@ -75,6 +80,31 @@ def credential_from_json(text: str, revoke_time: int | None) -> Credential:
         bytes.fromhex(data["secret_hash"]),
         data["create_time"],
         revoke_time,
+    )
+
+
+def approval_to_json(approval: Approval) -> str:
+    """A proposal as JSON text; its decision is kept beside it, not in it."""
+    data = asdict(approval)
+    for name in ("kept", "decider_gln", "decider_credential", "decide_time"):
+        del data[name]
+    return dumps(data)
+
+
+def approval_from_json(
+    text: str, kept: str, decider_gln: str, decider_credential: str, decide_time: int | None
+) -> Approval:
+    """The proposal that `approval_to_json` wrote."""
+    data = json.loads(text)
+    proposer = data["proposer"]
+    data["act"] = Act(data["act"])
+    data["proposer"] = Principal(**{**proposer, "role": Role(proposer["role"])})
+    return Approval(
+        **data,
+        kept=ApprovalState(kept),
+        decider_gln=decider_gln,
+        decider_credential=decider_credential,
+        decide_time=decide_time,
     )
 
 

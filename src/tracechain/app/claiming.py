@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tracechain.app.facts import FactSource
+from tracechain.app.facts import FactSource, IssueTimes
 from tracechain.app.ports import Clock, Digester, ScanStore
 from tracechain.app.proving import Prove
 from tracechain.app.scanning import MAX_CODE, MAX_DEVICE, check_region
 from tracechain.domain.claim import Claim, ClaimAttempt, ClaimStatus
 from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.keys import KeyStanding
 from tracechain.domain.verdict import Verdict, was_issued
 
 
@@ -18,12 +19,14 @@ class Claiming:
         self,
         prove: Prove,
         facts: FactSource,
+        issue_times: IssueTimes,
         scans: ScanStore,
         digester: Digester,
         clock: Clock,
     ) -> None:
         self._prove = prove
         self._facts = facts
+        self._issue_times = issue_times
         self._scans = scans
         self._digester = digester
         self._clock = clock
@@ -50,6 +53,13 @@ class Claiming:
             or not was_issued(batch, proved.code, proved.index)
         ):
             return Claim(ClaimStatus.NOT_ISSUED, None, 0)
+        if key.record.revoke_time is not None:
+            # Who has the key has its PINs: where its codes are refused, so are their claims.
+            standing = await self._issue_times.standing(
+                key.record, proved.batch_number, proved.index
+            )
+            if standing in (KeyStanding.LATE, KeyStanding.REFUSED):
+                return Claim(ClaimStatus.NOT_ISSUED, None, 0)
         gtin, serial = proved.code.gtin, proved.code.serial
         return await self._scans.claim(
             ClaimAttempt(

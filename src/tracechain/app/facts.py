@@ -9,6 +9,7 @@ written anyway, and this way a unit that was sold a moment ago is sold on every 
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -16,7 +17,8 @@ from tracechain.app.ports import BatchStore, Cache, Directory, ScanAnswer
 from tracechain.app.stories import Stories
 from tracechain.app.visibility import Visibility
 from tracechain.domain.custody import Story, UnitState
-from tracechain.domain.product import merge_runs
+from tracechain.domain.keys import IssuerKey, KeyStanding
+from tracechain.domain.product import Allocation, merge_runs
 from tracechain.domain.story import Spot, assemble
 from tracechain.domain.text import LocalizedText
 from tracechain.domain.touch import Touch
@@ -90,6 +92,41 @@ class UnitFactSource:
 
 def _facts(story: Story, found: ScanAnswer) -> UnitFacts:
     return UnitFacts(story.state, story.commissioned, found.claim_time, story.steps)
+
+
+class IssueTimes:
+    """When units were issued. Asked for codes of revoked keys alone; what it once read never
+    changes, so a batch is read again only for what was issued since."""
+
+    def __init__(self, batches: BatchStore) -> None:
+        self._batches = batches
+        self._known: dict[int, tuple[list[int], list[Allocation]]] = {}
+
+    async def standing(self, key: IssuerKey, batch_number: int, index: int) -> KeyStanding:
+        """What the revocation of a key means for a unit that was issued under it."""
+        time = await self.of(batch_number, index)
+        # Nobody knows when: then it counts as issued late.
+        return KeyStanding.LATE if time is None else key.standing(time)
+
+    async def of(self, batch_number: int, index: int) -> int | None:
+        """When the index was issued (microseconds); None where it was not."""
+        found = self._find(batch_number, index)
+        if found is None:
+            taken = sorted(
+                await self._batches.list_allocations(batch_number), key=lambda a: a.first_index
+            )
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[batch_number] = ([a.first_index for a in taken], taken)
+            found = self._find(batch_number, index)
+        return found
+
+    def _find(self, batch_number: int, index: int) -> int | None:
+        firsts, taken = self._known.get(batch_number, ([], []))
+        place = bisect_right(firsts, index) - 1
+        if place < 0 or index >= taken[place].first_index + taken[place].count:
+            return None
+        return taken[place].create_time
 
 
 class CachedFacts:

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from tracechain.app.ahead import in_order
 from tracechain.app.changing import Changes
-from tracechain.app.keyring import Keyring, WorkingKey
+from tracechain.app.keyring import Keyring
 from tracechain.app.ports import BatchStore, Clock
 from tracechain.app.visibility import Visibility
+from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code import Profile
 from tracechain.domain.code_run import CodeRun, IssuedCodes
 from tracechain.domain.errors import AlreadyExists, FailedPrecondition, InvalidArgument
@@ -81,8 +82,9 @@ class Issuing:
     async def open(self, principal: Principal, order: Order) -> OpenOrder:
         """Takes the indices of an order, or finds those that its request id took before.
 
-        Raises InvalidArgument, NotFound, FailedPrecondition (QUANTITY_EXCEEDED, NO_SIGNING_KEY),
-        AlreadyExists REQUEST_ID_USED where the request id stands for another order.
+        Raises InvalidArgument, NotFound, FailedPrecondition (QUANTITY_EXCEEDED, NO_SIGNING_KEY,
+        KEY_REVOKED where nobody would believe the codes), AlreadyExists REQUEST_ID_USED where the
+        request id stands for another order.
         """
         check_quantity(order.quantity, "quantity")
         request_id = bounded(order.request_id, "request_id", 64, required=True)
@@ -91,6 +93,8 @@ class Issuing:
                 "offset", "INVALID_OFFSET", f"is {order.offset}, must be 0 to {order.quantity}"
             )
         batch = await self._visibility.batch(principal, order.gtin, order.lot)
+        # What another node retired or revoked a moment ago must not sign here.
+        await self._keyring.refresh()
         key = self._keyring.current(principal.party_gln)
         wanted = Allocation(
             batch.batch_number,
@@ -116,9 +120,7 @@ class Issuing:
                 "REQUEST_ID_USED",
                 f"this request id ordered {taken.count} codes in profile {taken.profile}",
             )
-        used = self._keyring.get(taken.key_id)
-        assert used is not None
-        return OpenOrder(order, taken, used)
+        return OpenOrder(order, taken, self._keyring.of_order(taken))
 
     async def stream(self, opened: OpenOrder) -> AsyncGenerator[tuple[int, IssuedCodes], None]:
         """The codes as (offset, codes), in order, computed a few messages ahead of the reader."""

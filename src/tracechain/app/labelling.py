@@ -14,9 +14,10 @@ from typing import Any
 
 from tracechain.app.ahead import in_order
 from tracechain.app.issuing import CodePress
-from tracechain.app.keyring import Keyring, WorkingKey
+from tracechain.app.keyring import Keyring
 from tracechain.app.ports import BatchStore, DrawnLabels, LabelPress
 from tracechain.app.visibility import Visibility
+from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code import code_length
 from tracechain.domain.code_run import CodeRun
 from tracechain.domain.errors import InvalidArgument, NotFound
@@ -101,8 +102,7 @@ class Labelling:
         text = LabelText(batch.gtin, batch.lot, batch.expiration_date, product.display_name)
         plan = plan_labels(wanted.spec, text, code_length(self._resolver, taken.profile))
         plan.check_count(wanted.count or left)
-        key = self._keyring.get(taken.key_id)
-        assert key is not None
+        key = self._keyring.of_order(taken)
         return OpenLabels(plan, batch.gtin, taken, key, wanted.offset, wanted.count or left)
 
     async def stream(self, opened: OpenLabels) -> AsyncGenerator[DrawnLabels, None]:

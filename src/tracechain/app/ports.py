@@ -12,8 +12,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from tracechain.domain.approval import Approval, ApprovalState
 from tracechain.domain.claim import Claim, ClaimAttempt
-from tracechain.domain.keys import IssuerKey
+from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.label import Label
 from tracechain.domain.label_design import LabelPlan
 from tracechain.domain.link_set import LinkSet
@@ -110,10 +111,34 @@ class Directory(Protocol):
         """Keeps a key, or gives the one that its issuer made under the same request id."""
 
     async def list_keys(self, changed_since: int) -> list[IssuerKey]:
-        """All keys made or revoked at or after this time, in the order of their ids."""
+        """All keys made or changed at or after this time, in the order of their ids."""
 
-    async def revoke_key(self, key_id: int, time: int, reason: str, now: int) -> IssuerKey | None:
-        """Revokes it from `time` on, once. None where there is none."""
+    async def activate_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        """Activates it from `time` on, or from when it was to be active before, whichever is
+        first; a key that is revoked is left as it is. None where there is none. `now` is when
+        the change is made, here and below."""
+
+    async def retire_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        """Retires it likewise."""
+
+    async def revoke_key(
+        self, key_id: int, time: int, earlier: JudgeEarlier, reason: str, now: int
+    ) -> IssuerKey | None:
+        """Revokes it from `time` on. One that is revoked keeps the earlier time and the stricter
+        judgement, and its reason unless one of the two changes. None where there is none."""
+
+    async def rewrap_key(self, key_id: int, old: bytes, new: bytes, now: int) -> bool:
+        """Puts a wrapped secret in the place of another. False, and nothing is changed, where the
+        key's is not `old`."""
+
+    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
+        """Keeps a wrapped secret of the service; what is kept under this name, now or before."""
+
+    async def list_secrets(self) -> list[tuple[str, bytes]]:
+        """All secrets of the service but issuers' keys, wrapped, by name."""
+
+    async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
+        """As `rewrap_key`."""
 
     async def put_product(self, product: Product) -> Product:
         """Keeps a product, or gives the one that has its GTIN already; never overwrites."""
@@ -237,7 +262,30 @@ class PublicStore(Protocol):
         of a store that is spread out: no call waits for it."""
 
 
-class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, Protocol):
+class ApprovalStore(Protocol):
+    """Proposals and their decisions. A decision is taken once, whoever else decides."""
+
+    async def put_approval(self, approval: Approval) -> Approval:
+        """Keeps a proposal, or gives the one that has its id already."""
+
+    async def get_approval(self, approval_id: str) -> Approval | None: ...
+
+    async def list_approvals(self, issuer: str, after: str, limit: int) -> list[Approval]:
+        """In the order of ids, those behind `after` of one issuer; of all where it is empty."""
+
+    async def decide_approval(
+        self, approval_id: str, decision: ApprovalState, gln: str, credential_id: str, time: int
+    ) -> Approval | None:
+        """Decides what is pending; the proposal as it is then. None where there is none."""
+
+    async def finish_approval(self, approval_id: str) -> None:
+        """Marks an approved one as done."""
+
+    async def count_revocations(self, since: int) -> int:
+        """How many keys and credentials were revoked at or after this time, by when it was done."""
+
+
+class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, ApprovalStore, Protocol):
     """All of it, as one deployment provides it. One conformance suite runs over each."""
 
     async def check(self) -> None:
@@ -254,6 +302,14 @@ class KeyVault(Protocol):
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """The plain bytes. Raises DataCorrupted where key, context or bytes are not the same."""
+
+    def rewrap(self, wrapped: bytes, context: bytes) -> bytes | None:
+        """The same secret under the present key-encryption key; None where it is under it. Raises
+        as `unwrap` does."""
+
+    @property
+    def kek_id(self) -> str:
+        """Names the present key-encryption key."""
 
 
 class CacheHit(NamedTuple):

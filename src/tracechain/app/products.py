@@ -113,10 +113,9 @@ class Products:
         """Raises what a batch may issue. Raises NotFound, InvalidArgument, AlreadyExists
         REQUEST_ID_USED where the id stands for another raise, and FailedPrecondition
         QUANTITY_NOT_RAISED where the batch may issue as much already."""
-        check_quantity(quantity, "authorized_quantity")
+        batch = await self.raisable(principal, gtin, lot, quantity, reason)
         reason = bounded(reason, "reason", 500, required=True)
         request_id = bounded(request_id, "request_id", 64, required=True)
-        batch = await self._visibility.batch(principal, gtin, lot)
         raised, accepted = await self._changes.make(
             batch.batch_number,
             self._batches.raise_quantity(
@@ -132,6 +131,14 @@ class Products:
                 metadata={"authorized_quantity": str(raised.authorized_quantity)},
             )
         return raised
+
+    async def raisable(
+        self, principal: Principal, gtin: str, lot: str, quantity: int, reason: str
+    ) -> Batch:
+        """The batch that `raise_quantity` would raise. Raises NotFound, InvalidArgument."""
+        check_quantity(quantity, "authorized_quantity")
+        bounded(reason, "reason", 500, required=True)
+        return await self._visibility.batch(principal, gtin, lot)
 
 
 def _content(batch: Batch) -> tuple[str, str, str, str, str, bool]:

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tracechain.app.keyring import Keyring, WorkingKey
+from tracechain.app.keyring import Keyring
+from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code import CodeDefect, MalformedCode, ScannedCode, parse_code
 from tracechain.domain.verdict import (
     Verdict,

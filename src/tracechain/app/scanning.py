@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from tracechain.app.facts import FactSource, UnitFactSource
-from tracechain.app.keyring import WorkingKey
+from tracechain.app.facts import FactSource, IssueTimes, UnitFactSource
 from tracechain.app.ports import Clock, Digester, Directory, ScanAnswer
 from tracechain.app.proving import Prove, Proved, Prover
+from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code import ScannedCode
 from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.keys import KeyStanding
 from tracechain.domain.region import Region
 from tracechain.domain.scan import Scan
 from tracechain.domain.verdict import (
@@ -72,6 +73,7 @@ class Scanning:
         facts: FactSource,
         truth: FactSource,
         units: UnitFactSource,
+        issue_times: IssueTimes,
         recorder: ScanRecorder,
         directory: Directory,
         digester: Digester,
@@ -83,6 +85,7 @@ class Scanning:
         self._facts = facts
         self._truth = truth
         self._units = units
+        self._issue_times = issue_times
         self._recorder = recorder
         self._directory = directory
         self._digester = digester
@@ -165,12 +168,15 @@ class Scanning:
             batch = await self._truth.batch(number) or batch
         if key.record.issuer_gln != issuer or not was_issued(batch, code, index):
             return counterfeit(code, VerdictReason.NOT_ISSUED, batch)
+        standing = KeyStanding.GOOD
+        if key.record.revoke_time is not None:
+            standing = await self._issue_times.standing(key.record, number, index)
         unit = await self._units.unit((number, index), found, issuer)
         return decide(
             Facts(
                 code,
                 index,
-                key.revoked_at(scan.time),
+                standing,
                 batch,
                 unit,
                 found.history,

@@ -12,6 +12,7 @@ import sys
 import typer
 
 from tracechain.cli import (
+    approvals,
     assess,
     capture,
     config,
@@ -54,6 +55,7 @@ app.add_typer(recall.app, name="recall")
 app.add_typer(links.app, name="links")
 app.add_typer(reports.app, name="reports")
 app.add_typer(keys.app, name="keys")
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(store.app, name="store")
 app.command()(config.config)
 

@@ -11,23 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from tracechain.cli import keks, key_life
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
 from tracechain.cli.failure import Stop
+from tracechain.cli.key_life import Gln
 from tracechain.cli.output import console, done, note, print_json, short, table, when
-from tracechain.domain.code import Algorithm
 from tracechain.domain.errors import AlreadyExists
 from tracechain.domain.identifiers import gln as checked_gln
+from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
 from tracechain.v1 import admin_pb2, annotations_pb2, party_pb2, verification_pb2
 
 app = typer.Typer(help="API keys, and issuers' signing keys.", no_args_is_help=True)
+for _command in (key_life.create, key_life.activate, key_life.retire, key_life.rotate,
+                 keks.new_kek, keks.rewrap):  # fmt: skip
+    app.command()(_command)
 
 # What clients/python reads for verification without a network.
 _KEY_SET_FORMAT = "tracechain-keys/v1"
-
-Gln = Annotated[str, typer.Argument(help="GLN of the party.")]
 
 
 @app.command()
@@ -105,29 +109,6 @@ def credential(
     return _show_secret(made.api_key)
 
 
-@app.command()
-def create(
-    gln: Gln,
-    algorithm: Annotated[Algorithm, typer.Option(help="ES256 is read by most.")] = Algorithm.ES256,
-    request_id: Annotated[str, typer.Option(help="Makes a repetition harmless.")] = "",
-    server: Server = DEFAULT_SERVER,
-    api_key: ApiKey = "",
-    as_json: AsJson = False,
-) -> None:
-    """Make a key with which an issuer's codes are signed; the newest one signs (issuer)."""
-    with Connection(server, api_key) as to:
-        made = to.admin.CreateIssuerKey(
-            admin_pb2.CreateIssuerKeyRequest(
-                parent=f"parties/{gln}",
-                algorithm=party_pb2.Algorithm.Value(f"ALGORITHM_{algorithm.name}"),
-                request_id=request_id or uuid.uuid4().hex,
-            )
-        )
-    if as_json:
-        return print_json(made)
-    return done((made.name, "bold"), f"  {algorithm}")
-
-
 @app.command("list")
 def list_(
     gln: Gln,
@@ -141,13 +122,16 @@ def list_(
     if as_json:
         return print_json(found)
     return table(
-        ("name", "algorithm", "made", "revoked"),
+        ("name", "algorithm", "state", "signs from", "until", "revoked from"),
         [
             (
                 key.name,
                 short(party_pb2.Algorithm.Name(key.algorithm), "ALGORITHM_"),
-                when(key.create_time),
-                when(key.revoke_time) if key.HasField("revoke_time") else "",
+                key_life.state(key),
+                *(
+                    when(getattr(key, field)) if key.HasField(field) else ""
+                    for field in ("activate_time", "retire_time", "revoke_time")
+                ),
             )
             for key in found.keys
         ],
@@ -160,18 +144,44 @@ def revoke(
         str, typer.Argument(help="parties/GLN/keys/ID, or parties/GLN/credentials/ID.")
     ],
     reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    since: Annotated[
+        Timestamp | None,
+        typer.Option(
+            "--from",
+            parser=key_life.moment,
+            metavar="TIME",
+            help="Codes issued from then on are refused; now without it. Signing keys only.",
+        ),
+    ] = None,
+    earlier: Annotated[
+        JudgeEarlier | None,
+        typer.Option(help="What is thought of codes issued before. Signing keys only."),
+    ] = None,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a signing key (issuer, operator) or an API key (operator), at once."""
+    """Revoke a signing key (issuer, operator) or an API key (operator).
+
+    A signing key that is revoked can be revoked again, from an earlier time on or with a stricter
+    judgement; never the other way.
+    """
+    if "/credentials/" in name and (since or earlier):
+        raise typer.BadParameter("--from and --earlier are for signing keys")
     with Connection(server, api_key) as to:
         revoked: Any
         if "/credentials/" in name:
             revoked = to.admin.RevokeCredential(admin_pb2.RevokeCredentialRequest(name=name))
         else:
             revoked = to.admin.RevokeIssuerKey(
-                admin_pb2.RevokeIssuerKeyRequest(name=name, reason=reason)
+                admin_pb2.RevokeIssuerKeyRequest(
+                    name=name,
+                    reason=reason,
+                    revoke_time=since,
+                    judge_earlier=party_pb2.JudgeEarlier.Value(
+                        f"JUDGE_EARLIER_{earlier.name if earlier else 'UNSPECIFIED'}"
+                    ),
+                )
             )
     if as_json:
         return print_json(revoked)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tracechain.domain.code import ScannedCode
 from tracechain.domain.custody import Step, UnitState
+from tracechain.domain.keys import KeyStanding
 from tracechain.domain.product import Batch, IssuedRun, Product
 from tracechain.domain.recall import Recall, RecallKind, RecallScope
 from tracechain.domain.scan import ScanHistory, Suspicion
@@ -56,6 +57,7 @@ class VerdictReason(StrEnum):
     TOKEN_FALSE = "TOKEN_FALSE"
     UNKNOWN_KEY = "UNKNOWN_KEY"
     KEY_REVOKED = "KEY_REVOKED"
+    ISSUED_AFTER_REVOCATION = "ISSUED_AFTER_REVOCATION"
     UNKNOWN_PRODUCT = "UNKNOWN_PRODUCT"
     NOT_ISSUED = "NOT_ISSUED"
     NOT_ACTIVATED = "NOT_ACTIVATED"
@@ -100,7 +102,7 @@ class Facts(NamedTuple):
 
     code: ScannedCode
     index: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
-    key_revoked: bool
+    key: KeyStanding
     batch: BatchFacts
     unit: UnitFacts
     history: ScanHistory
@@ -135,6 +137,7 @@ _STATE_REASONS = {
     UnitState.DESTROYED: VerdictReason.DESTROYED,
     UnitState.STOLEN: VerdictReason.STOLEN,
 }
+_REFUSED = (KeyStanding.REFUSED, KeyStanding.LATE)
 _RECALL_REASONS = {
     RecallScope.BATCH: VerdictReason.RECALLED_BATCH,
     RecallScope.RANGE: VerdictReason.RECALLED_RANGE,
@@ -190,8 +193,9 @@ def decide(facts: Facts) -> Verdict:
             blocked = recall.kind is RecallKind.BLOCK
             reasons.append(VerdictReason.BLOCKED if blocked else _RECALL_REASONS[scope])
             notice = notice or recall.notice
-    if facts.key_revoked:
-        reasons.append(VerdictReason.KEY_REVOKED)
+    if facts.key is not KeyStanding.GOOD:
+        late = facts.key is KeyStanding.LATE
+        reasons.append(VerdictReason.ISSUED_AFTER_REVOCATION if late else VerdictReason.KEY_REVOKED)
     expires = facts.batch.batch.expiration_date
     if expires and facts.day > expires:
         reasons.append(VerdictReason.EXPIRED)
@@ -203,7 +207,7 @@ def decide(facts: Facts) -> Verdict:
             reasons.append(VerdictReason.MANY_DEVICES)
 
     outcome = Outcome.CAUTION if reasons else Outcome.GENUINE
-    if state is UnitState.DESTROYED:
+    if state is UnitState.DESTROYED or facts.key in _REFUSED:
         outcome = Outcome.COUNTERFEIT
     if len(reasons) > 1:
         reasons = sorted(set(reasons), key=_WEIGHT.__getitem__)
@@ -213,7 +217,7 @@ def decide(facts: Facts) -> Verdict:
     reasons.append(VerdictReason.SCANNED_BEFORE if before else VerdictReason.FIRST_SCAN)
     return Verdict(
         outcome,
-        Issuance.ISSUED,
+        Issuance.NOT_ISSUED if facts.key is KeyStanding.LATE else Issuance.ISSUED,
         state,
         history,
         tuple(reasons),
@@ -256,6 +260,7 @@ _WEIGHT = {
     for weight, reason in enumerate(
         (
             VerdictReason.DESTROYED,
+            VerdictReason.ISSUED_AFTER_REVOCATION,
             VerdictReason.RECALLED_UNIT,
             VerdictReason.RECALLED_RANGE,
             VerdictReason.RECALLED_BATCH,

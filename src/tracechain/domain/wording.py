@@ -41,6 +41,11 @@ _WORDS: dict[VerdictReason, LocalizedText] = {
         "签发该码的密钥已被撤销，请谨慎，并向厂家核实。",
         "The key that signed this code has been revoked. Be careful and ask the manufacturer.",
     ),
+    _R.ISSUED_AFTER_REVOCATION: LocalizedText(
+        "该码签发时其密钥已被撤销，不予认可。请勿食用或使用，并向监管部门举报（12315）。",
+        "This code was issued with a key that had been revoked, so it is not accepted. Do not use "
+        "the product; report it (12315).",
+    ),
     _R.UNKNOWN_PRODUCT: LocalizedText(
         "该产品未在本服务登记，无法判断真伪。",
         "This product is not registered here, so nothing can be said about it.",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from tracechain.app.approving import Approving
 from tracechain.app.credentials import Credentials
+from tracechain.app.dangerous import Dangerous
 from tracechain.app.keyring import Keyring
 from tracechain.app.parties import Parties
+from tracechain.app.ports import Clock
+from tracechain.domain.code import Algorithm
+from tracechain.domain.keys import IssuerKey
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc import convert, names, paging
 from tracechain.v1 import admin_pb2, annotations_pb2, party_pb2
@@ -15,10 +20,21 @@ class AdminServicer:
 
     service = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 
-    def __init__(self, parties: Parties, credentials: Credentials, keyring: Keyring) -> None:
+    def __init__(
+        self,
+        parties: Parties,
+        credentials: Credentials,
+        keyring: Keyring,
+        dangerous: Dangerous,
+        approving: Approving,
+        clock: Clock,
+    ) -> None:
         self._parties = parties
         self._credentials = credentials
         self._keyring = keyring
+        self._dangerous = dangerous
+        self._approving = approving
+        self._clock = clock
 
     async def CreateParty(
         self, request: admin_pb2.CreatePartyRequest, principal: Principal
@@ -70,32 +86,99 @@ class AdminServicer:
         self, request: admin_pb2.RevokeCredentialRequest, principal: Principal
     ) -> party_pb2.Credential:
         gln, credential_id = names.read_credential(request.name, "name")
-        return convert.credential(await self._credentials.revoke(gln, credential_id))
+        return convert.credential(
+            await self._dangerous.revoke_credential(
+                principal, gln, credential_id, request.request_id
+            )
+        )
+
+    async def ListApprovals(
+        self, request: admin_pb2.ListApprovalsRequest, principal: Principal
+    ) -> admin_pb2.ListApprovalsResponse:
+        size = paging.size(request.page_size)
+        after = paging.after("approvals", request.page_token)
+        found = await self._approving.list(principal, after, size)
+        more = paging.token("approvals", found[-1].approval_id) if len(found) == size else ""
+        now = self._clock()
+        return admin_pb2.ListApprovalsResponse(
+            approvals=[convert.approval(approval, now) for approval in found],
+            next_page_token=more,
+        )
+
+    async def Approve(
+        self, request: admin_pb2.ApproveRequest, principal: Principal
+    ) -> admin_pb2.Approval:
+        approval_id = names.read_approval(request.name, "name")
+        return convert.approval(
+            await self._approving.approve(principal, approval_id), self._clock()
+        )
+
+    async def Reject(
+        self, request: admin_pb2.RejectRequest, principal: Principal
+    ) -> admin_pb2.Approval:
+        approval_id = names.read_approval(request.name, "name")
+        return convert.approval(await self._approving.reject(principal, approval_id), self._clock())
 
     async def CreateIssuerKey(
         self, request: admin_pb2.CreateIssuerKeyRequest, principal: Principal
     ) -> party_pb2.IssuerKey:
-        return convert.key(
-            await self._keyring.create(
-                principal,
-                names.read_party(request.parent, "parent"),
-                convert.read_algorithm(request.algorithm),
-                request.request_id,
-            )
+        made = await self._keyring.create(
+            principal,
+            names.read_party(request.parent, "parent"),
+            convert.read_algorithm(request.algorithm) or Algorithm.ES256,
+            request.request_id,
+            pending=request.pending,
+            activate_time=convert.read_time(request, "activate_time"),
         )
+        return self._key(made)
 
     async def ListIssuerKeys(
         self, request: admin_pb2.ListIssuerKeysRequest, principal: Principal
     ) -> admin_pb2.ListIssuerKeysResponse:
         gln = names.read_party(request.parent, "parent")
         found = await self._keyring.list_of(principal, gln)
-        return admin_pb2.ListIssuerKeysResponse(keys=[convert.key(key) for key in found])
+        return admin_pb2.ListIssuerKeysResponse(keys=[self._key(key) for key in found])
+
+    async def ActivateIssuerKey(
+        self, request: admin_pb2.ActivateIssuerKeyRequest, principal: Principal
+    ) -> party_pb2.IssuerKey:
+        gln, key_id = names.read_key(request.name, "name")
+        time = convert.read_time(request, "activate_time")
+        return self._key(await self._keyring.activate(principal, gln, key_id, time))
+
+    async def RetireIssuerKey(
+        self, request: admin_pb2.RetireIssuerKeyRequest, principal: Principal
+    ) -> party_pb2.IssuerKey:
+        gln, key_id = names.read_key(request.name, "name")
+        time = convert.read_time(request, "retire_time")
+        return self._key(await self._keyring.retire(principal, gln, key_id, time))
+
+    async def RotateIssuerKey(
+        self, request: admin_pb2.RotateIssuerKeyRequest, principal: Principal
+    ) -> party_pb2.IssuerKey:
+        made = await self._keyring.rotate(
+            principal,
+            names.read_party(request.parent, "parent"),
+            convert.read_algorithm(request.algorithm),
+            convert.read_time(request, "activate_time"),
+            request.request_id,
+        )
+        return self._key(made)
 
     async def RevokeIssuerKey(
         self, request: admin_pb2.RevokeIssuerKeyRequest, principal: Principal
     ) -> party_pb2.IssuerKey:
         gln, key_id = names.read_key(request.name, "name")
-        time = None
-        if request.HasField("revoke_time"):
-            time = convert.read_timestamp(request.revoke_time, "revoke_time")
-        return convert.key(await self._keyring.revoke(principal, gln, key_id, time, request.reason))
+        revoked = await self._dangerous.revoke_key(
+            principal,
+            gln,
+            key_id,
+            convert.read_time(request, "revoke_time"),
+            request.reason,
+            convert.read_judgement(request.judge_earlier),
+            request.request_id,
+        )
+        return self._key(revoked)
+
+    def _key(self, key: IssuerKey) -> party_pb2.IssuerKey:
+        return convert.key(key, self._clock())

@@ -9,10 +9,11 @@ from typing import Any, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tracechain.domain.approval import Approval
 from tracechain.domain.code import Algorithm
 from tracechain.domain.conflict import Conflict
 from tracechain.domain.errors import InvalidArgument
-from tracechain.domain.keys import IssuerKey
+from tracechain.domain.keys import IssuerKey, JudgeEarlier, KeyState
 from tracechain.domain.link_set import Link, LinkSet
 from tracechain.domain.party import Credential, Party, PartyKind
 from tracechain.domain.product import Batch, License, Product
@@ -21,6 +22,7 @@ from tracechain.domain.report import Report
 from tracechain.domain.text import LocalizedText
 from tracechain.rpc import names
 from tracechain.v1 import (
+    admin_pb2,
     annotations_pb2,
     capture_pb2,
     issuance_pb2,
@@ -78,6 +80,11 @@ def read_timestamp(value: Timestamp, field: str) -> int:
         raise InvalidArgument.of(field, "INVALID_TIME", "is no time") from None
 
 
+def read_time(message: Any, field: str) -> int | None:
+    """The time in a field of a message; None where it has none. Raises InvalidArgument."""
+    return read_timestamp(getattr(message, field), field) if message.HasField(field) else None
+
+
 def text(value: LocalizedText | None) -> party_pb2.LocalizedText | None:
     """A text in two languages; None for one that is not there."""
     if value is None or not (value.zh or value.en):
@@ -126,8 +133,10 @@ def credential(value: Credential) -> party_pb2.Credential:
     )
 
 
-def key(value: IssuerKey) -> party_pb2.IssuerKey:
-    """An issuer key: its public half."""
+def key(value: IssuerKey, now: int) -> party_pb2.IssuerKey:
+    """An issuer key: its public half, and its state at this moment."""
+    state = value.state(now)
+    judgement = value.judge_earlier if state is KeyState.REVOKED else None
     return party_pb2.IssuerKey(
         name=names.key(value.issuer_gln, value.key_id),
         key_id=value.key_id,
@@ -136,12 +145,42 @@ def key(value: IssuerKey) -> party_pb2.IssuerKey:
         public_key=value.public_key,
         create_time=timestamp(value.create_time),
         revoke_time=timestamp(value.revoke_time),
+        activate_time=timestamp(value.activate_time),
+        retire_time=timestamp(value.retire_time),
+        state=number(party_pb2.KeyState, state),  # type: ignore[arg-type]
+        judge_earlier=number(party_pb2.JudgeEarlier, judgement),  # type: ignore[arg-type]
     )
 
 
-def read_algorithm(value: int) -> Algorithm:
-    """An algorithm; the default is ES256."""
-    return member(Algorithm, party_pb2.Algorithm, value, "algorithm", Algorithm.ES256)
+def approval(value: Approval, now: int) -> admin_pb2.Approval:
+    """A proposal, and what has become of it at this moment."""
+    return admin_pb2.Approval(
+        name=names.approval(value.approval_id),
+        act=number(admin_pb2.Act, value.act),  # type: ignore[arg-type]
+        operation=value.operation,
+        arguments=value.arguments,
+        subject=value.subject,
+        proposer_gln=value.proposer.party_gln,
+        proposer_credential=value.proposer.credential_id,
+        create_time=timestamp(value.create_time),
+        expire_time=timestamp(value.expire_time),
+        state=number(admin_pb2.ApprovalState, value.state(now)),  # type: ignore[arg-type]
+        decider_gln=value.decider_gln,
+        decider_credential=value.decider_credential,
+        decide_time=timestamp(value.decide_time),
+    )
+
+
+def read_judgement(value: int) -> JudgeEarlier | None:
+    """What is thought of earlier codes; None where it is not said."""
+    if value == 0:
+        return None
+    return member(JudgeEarlier, party_pb2.JudgeEarlier, value, "judge_earlier")
+
+
+def read_algorithm(value: int) -> Algorithm | None:
+    """An algorithm; None where it is not said."""
+    return member(Algorithm, party_pb2.Algorithm, value, "algorithm") if value else None
 
 
 def product(value: Product) -> issuance_pb2.Product:

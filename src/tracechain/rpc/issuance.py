@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator
 
+from tracechain.app.dangerous import Dangerous
 from tracechain.app.issuing import Issuing, Order
 from tracechain.app.labelling import Labelling
 from tracechain.app.linking import Linking
@@ -21,12 +22,18 @@ class IssuanceServicer:
     service = issuance_pb2.DESCRIPTOR.services_by_name["IssuanceService"]
 
     def __init__(
-        self, products: Products, issuing: Issuing, labelling: Labelling, linking: Linking
+        self,
+        products: Products,
+        issuing: Issuing,
+        labelling: Labelling,
+        linking: Linking,
+        dangerous: Dangerous,
     ) -> None:
         self._products = products
         self._issuing = issuing
         self._labelling = labelling
         self._linking = linking
+        self._dangerous = dangerous
 
     async def CreateProduct(
         self, request: issuance_pb2.CreateProductRequest, principal: Principal
@@ -83,7 +90,7 @@ class IssuanceServicer:
     ) -> issuance_pb2.Batch:
         gtin, lot = names.read_batch(request.name, "name")
         return convert.batch(
-            await self._products.raise_quantity(
+            await self._dangerous.raise_quantity(
                 principal,
                 gtin,
                 lot,

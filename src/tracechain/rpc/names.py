@@ -109,6 +109,16 @@ def read_key(name: str, field: str) -> tuple[str, int]:
     return gln(owner, field), int(number)
 
 
+def approval(approval_id: str) -> str:
+    """Name of an approval."""
+    return f"approvals/{approval_id}"
+
+
+def read_approval(name: str, field: str) -> str:
+    """Id in the name of an approval."""
+    return parts(name, field, "approvals")[0]
+
+
 def document(document_id: str) -> str:
     """Name of a captured document."""
     return f"documents/{document_id}"

@@ -125,7 +125,7 @@ class VerificationServicer:
         found = [key for key in self._keyring.records() if key.key_id > after]
         more = paging.token("keys", str(found[size - 1].key_id)) if len(found) > size else ""
         return pb.ListVerificationKeysResponse(
-            keys=[convert.key(key) for key in found[:size]], next_page_token=more
+            keys=[convert.key(key, self._clock()) for key in found[:size]], next_page_token=more
         )
 
     def _answer(self, verdict: Verdict) -> pb.Verdict:

@@ -66,6 +66,21 @@ class AdminServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.RevokeCredentialRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_party__pb2.Credential.FromString,
                 _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/tracechain.v1.AdminService/ListApprovals',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
+        self.Approve = channel.unary_unary(
+                '/tracechain.v1.AdminService/Approve',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.ApproveRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_admin__pb2.Approval.FromString,
+                _registered_method=True)
+        self.Reject = channel.unary_unary(
+                '/tracechain.v1.AdminService/Reject',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.RejectRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_admin__pb2.Approval.FromString,
+                _registered_method=True)
         self.CreateIssuerKey = channel.unary_unary(
                 '/tracechain.v1.AdminService/CreateIssuerKey',
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.CreateIssuerKeyRequest.SerializeToString,
@@ -75,6 +90,21 @@ class AdminServiceStub(object):
                 '/tracechain.v1.AdminService/ListIssuerKeys',
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.ListIssuerKeysRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_admin__pb2.ListIssuerKeysResponse.FromString,
+                _registered_method=True)
+        self.ActivateIssuerKey = channel.unary_unary(
+                '/tracechain.v1.AdminService/ActivateIssuerKey',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.ActivateIssuerKeyRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_party__pb2.IssuerKey.FromString,
+                _registered_method=True)
+        self.RetireIssuerKey = channel.unary_unary(
+                '/tracechain.v1.AdminService/RetireIssuerKey',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.RetireIssuerKeyRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_party__pb2.IssuerKey.FromString,
+                _registered_method=True)
+        self.RotateIssuerKey = channel.unary_unary(
+                '/tracechain.v1.AdminService/RotateIssuerKey',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.RotateIssuerKeyRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_party__pb2.IssuerKey.FromString,
                 _registered_method=True)
         self.RevokeIssuerKey = channel.unary_unary(
                 '/tracechain.v1.AdminService/RevokeIssuerKey',
@@ -125,14 +155,39 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RevokeCredential(self, request, context):
-        """Revokes a credential. Every node refuses it within a second.
+        """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
+        hour it may need an approval: APPROVAL_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApprovals(self, request, context):
+        """Lists what was proposed and needs another credential's approval: an operator all, an issuer its
+        own, in the order of their ids.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Approve(self, request, context):
+        """Approves a proposal, which is then done, in the name of who proposed it. Not for the credential
+        that proposed it. Repeated, it ends what was cut off.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reject(self, request, context):
+        """Rejects a proposal. Its proposer may take it back like this.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateIssuerKey(self, request, context):
-        """Makes a signing key for an issuer; from then on its codes are issued under it.
+        """Makes a signing key for an issuer. Its codes are issued under it from activate_time on, or once
+        it is activated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,8 +200,34 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ActivateIssuerKey(self, request, context):
+        """Lets a key sign. One that does, or will sooner, is left as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetireIssuerKey(self, request, context):
+        """Lets a key sign no more; what it signed is as good as before. One that is retired, or will be
+        sooner, is left as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateIssuerKey(self, request, context):
+        """Makes a key that signs from activate_time on, and retires at that moment those that sign until
+        then: they go on verifying. Gives the new key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeIssuerKey(self, request, context):
-        """Revokes a key: codes under it are answered with KEY_REVOKED from then on.
+        """Revokes a key: what is issued under it from revoke_time on is refused, what was issued before
+        is judged as judge_earlier says. Repeated, it can only become stricter: an earlier time, or a
+        stricter judgement. An issuer's last key, or one where many were revoked within the hour, may
+        need an approval: APPROVAL_REQUIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,6 +266,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=tracechain_dot_v1_dot_admin__pb2.RevokeCredentialRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_party__pb2.Credential.SerializeToString,
             ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsResponse.SerializeToString,
+            ),
+            'Approve': grpc.unary_unary_rpc_method_handler(
+                    servicer.Approve,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.ApproveRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_admin__pb2.Approval.SerializeToString,
+            ),
+            'Reject': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reject,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.RejectRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_admin__pb2.Approval.SerializeToString,
+            ),
             'CreateIssuerKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateIssuerKey,
                     request_deserializer=tracechain_dot_v1_dot_admin__pb2.CreateIssuerKeyRequest.FromString,
@@ -194,6 +290,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListIssuerKeys,
                     request_deserializer=tracechain_dot_v1_dot_admin__pb2.ListIssuerKeysRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_admin__pb2.ListIssuerKeysResponse.SerializeToString,
+            ),
+            'ActivateIssuerKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateIssuerKey,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.ActivateIssuerKeyRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_party__pb2.IssuerKey.SerializeToString,
+            ),
+            'RetireIssuerKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireIssuerKey,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.RetireIssuerKeyRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_party__pb2.IssuerKey.SerializeToString,
+            ),
+            'RotateIssuerKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateIssuerKey,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.RotateIssuerKeyRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_party__pb2.IssuerKey.SerializeToString,
             ),
             'RevokeIssuerKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeIssuerKey,
@@ -375,6 +486,87 @@ class AdminService(object):
             _registered_method=True)
 
     @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/ListApprovals',
+            tracechain_dot_v1_dot_admin__pb2.ListApprovalsRequest.SerializeToString,
+            tracechain_dot_v1_dot_admin__pb2.ListApprovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Approve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/Approve',
+            tracechain_dot_v1_dot_admin__pb2.ApproveRequest.SerializeToString,
+            tracechain_dot_v1_dot_admin__pb2.Approval.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/Reject',
+            tracechain_dot_v1_dot_admin__pb2.RejectRequest.SerializeToString,
+            tracechain_dot_v1_dot_admin__pb2.Approval.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateIssuerKey(request,
             target,
             options=(),
@@ -418,6 +610,87 @@ class AdminService(object):
             '/tracechain.v1.AdminService/ListIssuerKeys',
             tracechain_dot_v1_dot_admin__pb2.ListIssuerKeysRequest.SerializeToString,
             tracechain_dot_v1_dot_admin__pb2.ListIssuerKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateIssuerKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/ActivateIssuerKey',
+            tracechain_dot_v1_dot_admin__pb2.ActivateIssuerKeyRequest.SerializeToString,
+            tracechain_dot_v1_dot_party__pb2.IssuerKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireIssuerKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/RetireIssuerKey',
+            tracechain_dot_v1_dot_admin__pb2.RetireIssuerKeyRequest.SerializeToString,
+            tracechain_dot_v1_dot_party__pb2.IssuerKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateIssuerKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/RotateIssuerKey',
+            tracechain_dot_v1_dot_admin__pb2.RotateIssuerKeyRequest.SerializeToString,
+            tracechain_dot_v1_dot_party__pb2.IssuerKey.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,13 +32,41 @@ class AdminServiceStub:
     ListCredentials: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListCredentialsRequest, _admin_pb2.ListCredentialsResponse]
     """Lists the credentials of a party, newest last."""
     RevokeCredential: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeCredentialRequest, _party_pb2.Credential]
-    """Revokes a credential. Every node refuses it within a second."""
+    """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
+    hour it may need an approval: APPROVAL_REQUIRED.
+    """
+    ListApprovals: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListApprovalsRequest, _admin_pb2.ListApprovalsResponse]
+    """Lists what was proposed and needs another credential's approval: an operator all, an issuer its
+    own, in the order of their ids.
+    """
+    Approve: _aio.UnaryUnaryMultiCallable[_admin_pb2.ApproveRequest, _admin_pb2.Approval]
+    """Approves a proposal, which is then done, in the name of who proposed it. Not for the credential
+    that proposed it. Repeated, it ends what was cut off.
+    """
+    Reject: _aio.UnaryUnaryMultiCallable[_admin_pb2.RejectRequest, _admin_pb2.Approval]
+    """Rejects a proposal. Its proposer may take it back like this."""
     CreateIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateIssuerKeyRequest, _party_pb2.IssuerKey]
-    """Makes a signing key for an issuer; from then on its codes are issued under it."""
+    """Makes a signing key for an issuer. Its codes are issued under it from activate_time on, or once
+    it is activated.
+    """
     ListIssuerKeys: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListIssuerKeysRequest, _admin_pb2.ListIssuerKeysResponse]
     """Lists an issuer's keys in the order of their ids."""
+    ActivateIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.ActivateIssuerKeyRequest, _party_pb2.IssuerKey]
+    """Lets a key sign. One that does, or will sooner, is left as it is."""
+    RetireIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RetireIssuerKeyRequest, _party_pb2.IssuerKey]
+    """Lets a key sign no more; what it signed is as good as before. One that is retired, or will be
+    sooner, is left as it is.
+    """
+    RotateIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateIssuerKeyRequest, _party_pb2.IssuerKey]
+    """Makes a key that signs from activate_time on, and retires at that moment those that sign until
+    then: they go on verifying. Gives the new key.
+    """
     RevokeIssuerKey: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeIssuerKeyRequest, _party_pb2.IssuerKey]
-    """Revokes a key: codes under it are answered with KEY_REVOKED from then on."""
+    """Revokes a key: what is issued under it from revoke_time on is refused, what was issued before
+    is judged as judge_earlier says. Repeated, it can only become stricter: an earlier time, or a
+    stricter judgement. An issuer's last key, or one where many were revoked within the hour, may
+    need an approval: APPROVAL_REQUIRED.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Parties, credentials and keys."""
@@ -93,7 +121,37 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.RevokeCredentialRequest,
         context: _aio.ServicerContext[_admin_pb2.RevokeCredentialRequest, _abc.Awaitable[_party_pb2.Credential]],
     ) -> _abc.Awaitable[_party_pb2.Credential]:
-        """Revokes a credential. Every node refuses it within a second."""
+        """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
+        hour it may need an approval: APPROVAL_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListApprovals(
+        self,
+        request: _admin_pb2.ListApprovalsRequest,
+        context: _aio.ServicerContext[_admin_pb2.ListApprovalsRequest, _abc.Awaitable[_admin_pb2.ListApprovalsResponse]],
+    ) -> _abc.Awaitable[_admin_pb2.ListApprovalsResponse]:
+        """Lists what was proposed and needs another credential's approval: an operator all, an issuer its
+        own, in the order of their ids.
+        """
+
+    @_abc_1.abstractmethod
+    def Approve(
+        self,
+        request: _admin_pb2.ApproveRequest,
+        context: _aio.ServicerContext[_admin_pb2.ApproveRequest, _abc.Awaitable[_admin_pb2.Approval]],
+    ) -> _abc.Awaitable[_admin_pb2.Approval]:
+        """Approves a proposal, which is then done, in the name of who proposed it. Not for the credential
+        that proposed it. Repeated, it ends what was cut off.
+        """
+
+    @_abc_1.abstractmethod
+    def Reject(
+        self,
+        request: _admin_pb2.RejectRequest,
+        context: _aio.ServicerContext[_admin_pb2.RejectRequest, _abc.Awaitable[_admin_pb2.Approval]],
+    ) -> _abc.Awaitable[_admin_pb2.Approval]:
+        """Rejects a proposal. Its proposer may take it back like this."""
 
     @_abc_1.abstractmethod
     def CreateIssuerKey(
@@ -101,7 +159,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.CreateIssuerKeyRequest,
         context: _aio.ServicerContext[_admin_pb2.CreateIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
     ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
-        """Makes a signing key for an issuer; from then on its codes are issued under it."""
+        """Makes a signing key for an issuer. Its codes are issued under it from activate_time on, or once
+        it is activated.
+        """
 
     @_abc_1.abstractmethod
     def ListIssuerKeys(
@@ -112,11 +172,43 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists an issuer's keys in the order of their ids."""
 
     @_abc_1.abstractmethod
+    def ActivateIssuerKey(
+        self,
+        request: _admin_pb2.ActivateIssuerKeyRequest,
+        context: _aio.ServicerContext[_admin_pb2.ActivateIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
+    ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
+        """Lets a key sign. One that does, or will sooner, is left as it is."""
+
+    @_abc_1.abstractmethod
+    def RetireIssuerKey(
+        self,
+        request: _admin_pb2.RetireIssuerKeyRequest,
+        context: _aio.ServicerContext[_admin_pb2.RetireIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
+    ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
+        """Lets a key sign no more; what it signed is as good as before. One that is retired, or will be
+        sooner, is left as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateIssuerKey(
+        self,
+        request: _admin_pb2.RotateIssuerKeyRequest,
+        context: _aio.ServicerContext[_admin_pb2.RotateIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
+    ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
+        """Makes a key that signs from activate_time on, and retires at that moment those that sign until
+        then: they go on verifying. Gives the new key.
+        """
+
+    @_abc_1.abstractmethod
     def RevokeIssuerKey(
         self,
         request: _admin_pb2.RevokeIssuerKeyRequest,
         context: _aio.ServicerContext[_admin_pb2.RevokeIssuerKeyRequest, _abc.Awaitable[_party_pb2.IssuerKey]],
     ) -> _abc.Awaitable[_party_pb2.IssuerKey]:
-        """Revokes a key: codes under it are answered with KEY_REVOKED from then on."""
+        """Revokes a key: what is issued under it from revoke_time on is refused, what was issued before
+        is judged as judge_earlier says. Repeated, it can only become stricter: an earlier time, or a
+        stricter judgement. An issuer's last key, or one where many were revoked within the hour, may
+        need an approval: APPROVAL_REQUIRED.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _aio.Server) -> None: ...

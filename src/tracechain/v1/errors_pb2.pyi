@@ -46,6 +46,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
     ERROR_REASON_TIME_IN_FUTURE: _ErrorReason.ValueType  # 19
     """A time is in the future."""
+    ERROR_REASON_TIME_IN_PAST: _ErrorReason.ValueType  # 25
+    """A time is in the past."""
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 20
     """The HTTP around a request is not as the Connect protocol has it: its headers, its query, its
     compression or the envelopes of its stream.
@@ -94,6 +96,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The API key is not known, or was revoked."""
     ERROR_REASON_ROLE_NOT_ALLOWED: _ErrorReason.ValueType  # 62
     """The role may not call this method."""
+    ERROR_REASON_APPROVER_IS_PROPOSER: _ErrorReason.ValueType  # 64
+    """Who proposed it cannot approve it."""
     ERROR_REASON_INVALID_ROLE: _ErrorReason.ValueType  # 63
     """A party of this kind cannot have this role."""
     ERROR_REASON_PARTY_NOT_FOUND: _ErrorReason.ValueType  # 80
@@ -112,6 +116,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is no such event, as far as the caller may see."""
     ERROR_REASON_DOCUMENT_NOT_FOUND: _ErrorReason.ValueType  # 87
     """There is no such document, as far as the caller may see."""
+    ERROR_REASON_APPROVAL_NOT_FOUND: _ErrorReason.ValueType  # 96
+    """There is no such proposal, as far as the caller may see."""
     ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 95
     """No codes of the batch were ordered under this id."""
     ERROR_REASON_NOTHING_KNOWN: _ErrorReason.ValueType  # 88
@@ -136,6 +142,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A regulator decided the recall; only a regulator lifts it."""
     ERROR_REASON_NOT_AN_ISSUER: _ErrorReason.ValueType  # 125
     """Only an issuer has signing keys."""
+    ERROR_REASON_KEY_REVOKED: _ErrorReason.ValueType  # 126
+    """The key is revoked."""
+    ERROR_REASON_APPROVAL_REQUIRED: _ErrorReason.ValueType  # 128
+    """It takes another credential's approval; ErrorInfo names the proposal as `approval`."""
+    ERROR_REASON_APPROVAL_REJECTED: _ErrorReason.ValueType  # 129
+    """The proposal was rejected."""
+    ERROR_REASON_APPROVAL_EXPIRED: _ErrorReason.ValueType  # 130
+    """Nobody decided the proposal in time."""
+    ERROR_REASON_APPROVAL_DECIDED: _ErrorReason.ValueType  # 131
+    """The proposal was approved."""
+    ERROR_REASON_KEY_RETIRED: _ErrorReason.ValueType  # 127
+    """The key is retired; that cannot be undone."""
     ERROR_REASON_INVALID_QUANTITY: _ErrorReason.ValueType  # 140
     """A quantity is out of its bounds."""
     ERROR_REASON_INVALID_OFFSET: _ErrorReason.ValueType  # 141
@@ -217,15 +235,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_KEK_MISSING: _ErrorReason.ValueType  # 209
     """There is no key-encryption key."""
     ERROR_REASON_KEK_INVALID: _ErrorReason.ValueType  # 210
-    """The key-encryption key is not 32 bytes in base64."""
+    """The key-encryption key is not 32 bytes in base64, nor a URI of one in a token."""
     ERROR_REASON_KEK_EXPOSED: _ErrorReason.ValueType  # 211
-    """Others may read the file of the key-encryption key."""
+    """Others may read the file of the key-encryption key, or of the PIN of its token."""
     ERROR_REASON_PORT_TAKEN: _ErrorReason.ValueType  # 212
     """The port cannot be opened."""
     ERROR_REASON_PLAINTEXT_REFUSED: _ErrorReason.ValueType  # 213
     """Plain text beyond loopback was not allowed."""
     ERROR_REASON_REDIS_URL_INVALID: _ErrorReason.ValueType  # 214
     """The setting redis_url names no server."""
+    ERROR_REASON_SETTING_INVALID: _ErrorReason.ValueType  # 291
+    """A setting is not of its form."""
+    ERROR_REASON_KEK_UNAVAILABLE: _ErrorReason.ValueType  # 290
+    """The token that holds the key-encryption key cannot be used now."""
     ERROR_REASON_LABELS_UNAVAILABLE: _ErrorReason.ValueType  # 219
     """The processes that draw labels do not last; repeat later."""
     ERROR_REASON_LIMITS_UNAVAILABLE: _ErrorReason.ValueType  # 220
@@ -301,6 +323,8 @@ ERROR_REASON_INVALID_DATE: ErrorReason.ValueType  # 18
 """A day is not of the form YYYY-MM-DD, or the order of two days cannot be."""
 ERROR_REASON_TIME_IN_FUTURE: ErrorReason.ValueType  # 19
 """A time is in the future."""
+ERROR_REASON_TIME_IN_PAST: ErrorReason.ValueType  # 25
+"""A time is in the past."""
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 20
 """The HTTP around a request is not as the Connect protocol has it: its headers, its query, its
 compression or the envelopes of its stream.
@@ -349,6 +373,8 @@ ERROR_REASON_INVALID_CREDENTIAL: ErrorReason.ValueType  # 61
 """The API key is not known, or was revoked."""
 ERROR_REASON_ROLE_NOT_ALLOWED: ErrorReason.ValueType  # 62
 """The role may not call this method."""
+ERROR_REASON_APPROVER_IS_PROPOSER: ErrorReason.ValueType  # 64
+"""Who proposed it cannot approve it."""
 ERROR_REASON_INVALID_ROLE: ErrorReason.ValueType  # 63
 """A party of this kind cannot have this role."""
 ERROR_REASON_PARTY_NOT_FOUND: ErrorReason.ValueType  # 80
@@ -367,6 +393,8 @@ ERROR_REASON_EVENT_NOT_FOUND: ErrorReason.ValueType  # 86
 """There is no such event, as far as the caller may see."""
 ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 87
 """There is no such document, as far as the caller may see."""
+ERROR_REASON_APPROVAL_NOT_FOUND: ErrorReason.ValueType  # 96
+"""There is no such proposal, as far as the caller may see."""
 ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 95
 """No codes of the batch were ordered under this id."""
 ERROR_REASON_NOTHING_KNOWN: ErrorReason.ValueType  # 88
@@ -391,6 +419,18 @@ ERROR_REASON_DECIDED_BY_REGULATOR: ErrorReason.ValueType  # 124
 """A regulator decided the recall; only a regulator lifts it."""
 ERROR_REASON_NOT_AN_ISSUER: ErrorReason.ValueType  # 125
 """Only an issuer has signing keys."""
+ERROR_REASON_KEY_REVOKED: ErrorReason.ValueType  # 126
+"""The key is revoked."""
+ERROR_REASON_APPROVAL_REQUIRED: ErrorReason.ValueType  # 128
+"""It takes another credential's approval; ErrorInfo names the proposal as `approval`."""
+ERROR_REASON_APPROVAL_REJECTED: ErrorReason.ValueType  # 129
+"""The proposal was rejected."""
+ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 130
+"""Nobody decided the proposal in time."""
+ERROR_REASON_APPROVAL_DECIDED: ErrorReason.ValueType  # 131
+"""The proposal was approved."""
+ERROR_REASON_KEY_RETIRED: ErrorReason.ValueType  # 127
+"""The key is retired; that cannot be undone."""
 ERROR_REASON_INVALID_QUANTITY: ErrorReason.ValueType  # 140
 """A quantity is out of its bounds."""
 ERROR_REASON_INVALID_OFFSET: ErrorReason.ValueType  # 141
@@ -472,15 +512,19 @@ ERROR_REASON_KEY_UNREADABLE: ErrorReason.ValueType  # 208
 ERROR_REASON_KEK_MISSING: ErrorReason.ValueType  # 209
 """There is no key-encryption key."""
 ERROR_REASON_KEK_INVALID: ErrorReason.ValueType  # 210
-"""The key-encryption key is not 32 bytes in base64."""
+"""The key-encryption key is not 32 bytes in base64, nor a URI of one in a token."""
 ERROR_REASON_KEK_EXPOSED: ErrorReason.ValueType  # 211
-"""Others may read the file of the key-encryption key."""
+"""Others may read the file of the key-encryption key, or of the PIN of its token."""
 ERROR_REASON_PORT_TAKEN: ErrorReason.ValueType  # 212
 """The port cannot be opened."""
 ERROR_REASON_PLAINTEXT_REFUSED: ErrorReason.ValueType  # 213
 """Plain text beyond loopback was not allowed."""
 ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
+ERROR_REASON_SETTING_INVALID: ErrorReason.ValueType  # 291
+"""A setting is not of its form."""
+ERROR_REASON_KEK_UNAVAILABLE: ErrorReason.ValueType  # 290
+"""The token that holds the key-encryption key cannot be used now."""
 ERROR_REASON_LABELS_UNAVAILABLE: ErrorReason.ValueType  # 219
 """The processes that draw labels do not last; repeat later."""
 ERROR_REASON_LIMITS_UNAVAILABLE: ErrorReason.ValueType  # 220

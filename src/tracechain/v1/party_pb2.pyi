@@ -79,6 +79,66 @@ ALGORITHM_ED25519: Algorithm.ValueType  # 2
 """Ed25519 (RFC 8032)."""
 Global___Algorithm: _TypeAlias = Algorithm  # noqa: Y015
 
+class _KeyState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_STATE_UNSPECIFIED: _KeyState.ValueType  # 0
+    """Not set; never sent."""
+    KEY_STATE_PENDING: _KeyState.ValueType  # 1
+    """Made, and not yet active."""
+    KEY_STATE_ACTIVE: _KeyState.ValueType  # 2
+    """Codes may be signed with it; of an issuer's active keys the one activated last signs."""
+    KEY_STATE_RETIRED: _KeyState.ValueType  # 3
+    """Signs no more; its codes are as good as before."""
+    KEY_STATE_REVOKED: _KeyState.ValueType  # 4
+    """Not to be trusted from its revoke_time on."""
+
+class KeyState(_KeyState, metaclass=_KeyStateEnumTypeWrapper):
+    """Where a key is in its life. It never goes back."""
+
+KEY_STATE_UNSPECIFIED: KeyState.ValueType  # 0
+"""Not set; never sent."""
+KEY_STATE_PENDING: KeyState.ValueType  # 1
+"""Made, and not yet active."""
+KEY_STATE_ACTIVE: KeyState.ValueType  # 2
+"""Codes may be signed with it; of an issuer's active keys the one activated last signs."""
+KEY_STATE_RETIRED: KeyState.ValueType  # 3
+"""Signs no more; its codes are as good as before."""
+KEY_STATE_REVOKED: KeyState.ValueType  # 4
+"""Not to be trusted from its revoke_time on."""
+Global___KeyState: _TypeAlias = KeyState  # noqa: Y015
+
+class _JudgeEarlier:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _JudgeEarlierEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JudgeEarlier.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    JUDGE_EARLIER_UNSPECIFIED: _JudgeEarlier.ValueType  # 0
+    """Not set: as the service is configured, CAUTION by default."""
+    JUDGE_EARLIER_ACCEPT: _JudgeEarlier.ValueType  # 1
+    """They are as good as before: the key was lost, or is known to have leaked later."""
+    JUDGE_EARLIER_CAUTION: _JudgeEarlier.ValueType  # 2
+    """The verdict is CAUTION."""
+    JUDGE_EARLIER_REFUSE: _JudgeEarlier.ValueType  # 3
+    """The verdict is COUNTERFEIT: whoever has the key could have made them."""
+
+class JudgeEarlier(_JudgeEarlier, metaclass=_JudgeEarlierEnumTypeWrapper):
+    """What is thought of codes that were issued before their key was revoked."""
+
+JUDGE_EARLIER_UNSPECIFIED: JudgeEarlier.ValueType  # 0
+"""Not set: as the service is configured, CAUTION by default."""
+JUDGE_EARLIER_ACCEPT: JudgeEarlier.ValueType  # 1
+"""They are as good as before: the key was lost, or is known to have leaked later."""
+JUDGE_EARLIER_CAUTION: JudgeEarlier.ValueType  # 2
+"""The verdict is CAUTION."""
+JUDGE_EARLIER_REFUSE: JudgeEarlier.ValueType  # 3
+"""The verdict is COUNTERFEIT: whoever has the key could have made them."""
+Global___JudgeEarlier: _TypeAlias = JudgeEarlier  # noqa: Y015
+
 @_typing.final
 class LocalizedText(_message.Message):
     """A text in the two languages of the service."""
@@ -214,6 +274,10 @@ class IssuerKey(_message.Message):
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
+    RETIRE_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    JUDGE_EARLIER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `parties/{gln}/keys/{key_id}`."""
     key_id: _builtins.int
@@ -224,13 +288,25 @@ class IssuerKey(_message.Message):
     """The algorithm, bound to the key id."""
     public_key: _builtins.bytes
     """Public key as SubjectPublicKeyInfo, DER."""
+    state: Global___KeyState.ValueType
+    """Where it is in its life now."""
+    judge_earlier: Global___JudgeEarlier.ValueType
+    """For a revoked key: what is thought of codes issued before revoke_time."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
 
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was revoked; absent while it is good."""
+        """From when on it is revoked; absent while it is good."""
+
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it may sign; absent while nobody activated it. May lie ahead."""
+
+    @_builtins.property
+    def retire_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it signs no more; absent while it is to sign. May lie ahead."""
 
     def __init__(
         self,
@@ -242,10 +318,14 @@ class IssuerKey(_message.Message):
         public_key: _builtins.bytes = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
+        retire_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___KeyState.ValueType = ...,
+        judge_earlier: Global___JudgeEarlier.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "create_time", b"create_time", "retire_time", b"retire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "create_time", b"create_time", "issuer_gln", b"issuer_gln", "key_id", b"key_id", "name", b"name", "public_key", b"public_key", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "algorithm", b"algorithm", "create_time", b"create_time", "issuer_gln", b"issuer_gln", "judge_earlier", b"judge_earlier", "key_id", b"key_id", "name", b"name", "public_key", b"public_key", "retire_time", b"retire_time", "revoke_time", b"revoke_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

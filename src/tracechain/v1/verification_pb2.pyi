@@ -34,7 +34,10 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_CAUTION: _Outcome.ValueType  # 2
     """Issued, but something is to be heeded: read the reasons."""
     OUTCOME_COUNTERFEIT: _Outcome.ValueType  # 3
-    """Proved false: the token is forged, the code was never issued, or the unit is destroyed."""
+    """Proved false: the token is forged, the code was never issued, or the unit is destroyed. Or
+    refused, because its key was revoked: before the code was issued, or from any time on where
+    the revocation says so.
+    """
     OUTCOME_UNKNOWN: _Outcome.ValueType  # 4
     """Not one of our codes, or one that cannot be judged here."""
 
@@ -48,7 +51,10 @@ OUTCOME_GENUINE: Outcome.ValueType  # 1
 OUTCOME_CAUTION: Outcome.ValueType  # 2
 """Issued, but something is to be heeded: read the reasons."""
 OUTCOME_COUNTERFEIT: Outcome.ValueType  # 3
-"""Proved false: the token is forged, the code was never issued, or the unit is destroyed."""
+"""Proved false: the token is forged, the code was never issued, or the unit is destroyed. Or
+refused, because its key was revoked: before the code was issued, or from any time on where
+the revocation says so.
+"""
 OUTCOME_UNKNOWN: Outcome.ValueType  # 4
 """Not one of our codes, or one that cannot be judged here."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
@@ -64,7 +70,7 @@ class _IssuanceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Issuance.Val
     ISSUANCE_ISSUED: _Issuance.ValueType  # 1
     """The token is right and the serial was issued."""
     ISSUANCE_NOT_ISSUED: _Issuance.ValueType  # 2
-    """The token is false, or the serial was never issued."""
+    """The token is false, the serial was never issued, or the key was revoked by then."""
     ISSUANCE_UNKNOWN: _Issuance.ValueType  # 3
     """It cannot be told: malformed, or product or key are not known here."""
 
@@ -76,7 +82,7 @@ ISSUANCE_UNSPECIFIED: Issuance.ValueType  # 0
 ISSUANCE_ISSUED: Issuance.ValueType  # 1
 """The token is right and the serial was issued."""
 ISSUANCE_NOT_ISSUED: Issuance.ValueType  # 2
-"""The token is false, or the serial was never issued."""
+"""The token is false, the serial was never issued, or the key was revoked by then."""
 ISSUANCE_UNKNOWN: Issuance.ValueType  # 3
 """It cannot be told: malformed, or product or key are not known here."""
 Global___Issuance: _TypeAlias = Issuance  # noqa: Y015
@@ -178,7 +184,9 @@ class _VerdictReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict
     VERDICT_REASON_UNKNOWN_KEY: _VerdictReason.ValueType  # 6
     """The code names a key that was never made here."""
     VERDICT_REASON_KEY_REVOKED: _VerdictReason.ValueType  # 7
-    """The key was revoked."""
+    """The key was revoked after the code was issued; what that means for it, the revocation says."""
+    VERDICT_REASON_ISSUED_AFTER_REVOCATION: _VerdictReason.ValueType  # 24
+    """The code was issued when its key was revoked."""
     VERDICT_REASON_UNKNOWN_PRODUCT: _VerdictReason.ValueType  # 8
     """The product is not registered here."""
     VERDICT_REASON_NOT_ISSUED: _VerdictReason.ValueType  # 9
@@ -230,7 +238,9 @@ VERDICT_REASON_TOKEN_FALSE: VerdictReason.ValueType  # 5
 VERDICT_REASON_UNKNOWN_KEY: VerdictReason.ValueType  # 6
 """The code names a key that was never made here."""
 VERDICT_REASON_KEY_REVOKED: VerdictReason.ValueType  # 7
-"""The key was revoked."""
+"""The key was revoked after the code was issued; what that means for it, the revocation says."""
+VERDICT_REASON_ISSUED_AFTER_REVOCATION: VerdictReason.ValueType  # 24
+"""The code was issued when its key was revoked."""
 VERDICT_REASON_UNKNOWN_PRODUCT: VerdictReason.ValueType  # 8
 """The product is not registered here."""
 VERDICT_REASON_NOT_ISSUED: VerdictReason.ValueType  # 9

@@ -9,13 +9,13 @@ from tracechain.adapters import records
 from tracechain.adapters.postgres.session import Session
 from tracechain.adapters.postgres.statements import statement
 from tracechain.domain.code import Algorithm
-from tracechain.domain.keys import IssuerKey
+from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Product
 
 _KEY_COLUMNS = (
     "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
-    "revoke_time, revoke_reason"
+    "revoke_time, revoke_reason, activate_time, retire_time, judge_earlier"
 )
 
 NEXT_NUMBER = statement(
@@ -47,7 +47,8 @@ REVOKE_CREDENTIAL = statement(
 PUT_KEY = statement(
     "PUT_KEY",
     "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, wrapped_secret, "
-    "request_id, create_time, change_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) "
+    "request_id, create_time, activate_time, change_time) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7) "
     "ON CONFLICT DO NOTHING",
 )
 GET_KEY = statement("GET_KEY", f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE key_id = $1")
@@ -58,10 +59,42 @@ FIND_KEY = statement(
 LIST_KEYS = statement(
     "LIST_KEYS", f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE change_time >= $1 ORDER BY key_id"
 )
+ACTIVATE_KEY = statement(
+    "ACTIVATE_KEY",
+    "UPDATE issuer_key SET activate_time = $2, change_time = $3 WHERE key_id = $1 "
+    "AND revoke_time IS NULL AND (activate_time IS NULL OR activate_time > $2)",
+)
+RETIRE_KEY = statement(
+    "RETIRE_KEY",
+    "UPDATE issuer_key SET retire_time = $2, change_time = $3 WHERE key_id = $1 "
+    "AND revoke_time IS NULL AND (retire_time IS NULL OR retire_time > $2)",
+)
 REVOKE_KEY = statement(
     "REVOKE_KEY",
-    "UPDATE issuer_key SET revoke_time = $2, revoke_reason = $3, change_time = $4 "
-    "WHERE key_id = $1 AND revoke_time IS NULL",
+    "UPDATE issuer_key SET revoke_time = least(revoke_time, $2), "
+    "judge_earlier = CASE WHEN revoke_time IS NULL THEN $3 ELSE greatest(judge_earlier, $3) END, "
+    "revoke_reason = $4, change_time = $5, "
+    "revoke_record_time = coalesce(revoke_record_time, $5) WHERE key_id = $1 "
+    "AND (revoke_time IS NULL OR revoke_time > $2 OR judge_earlier < $3)",
+)
+REWRAP_KEY = statement(
+    "REWRAP_KEY",
+    "UPDATE issuer_key SET wrapped_secret = $3, change_time = $4 "
+    "WHERE key_id = $1 AND wrapped_secret = $2 RETURNING key_id",
+)
+PUT_SECRET = statement(
+    "PUT_SECRET",
+    "INSERT INTO service_secret (name, wrapped_secret, create_time) VALUES ($1, $2, $3) "
+    "ON CONFLICT DO NOTHING",
+)
+GET_SECRET = statement("GET_SECRET", "SELECT wrapped_secret FROM service_secret WHERE name = $1")
+LIST_SECRETS = statement(
+    "LIST_SECRETS", "SELECT name, wrapped_secret FROM service_secret ORDER BY name"
+)
+REWRAP_SECRET = statement(
+    "REWRAP_SECRET",
+    "UPDATE service_secret SET wrapped_secret = $3 WHERE name = $1 AND wrapped_secret = $2 "
+    "RETURNING name",
 )
 PUT_PRODUCT = statement(
     "PUT_PRODUCT",
@@ -137,16 +170,44 @@ class DirectoryPart:
             key.wrapped_secret,
             key.request_id,
             key.create_time,
+            key.activate_time,
         )
         return _key(_must(await self._session.row(FIND_KEY, key.issuer_gln, key.request_id)))
 
     async def list_keys(self, changed_since: int) -> list[IssuerKey]:
         return [_key(row) for row in await self._session.fetch(LIST_KEYS, changed_since)]
 
-    async def revoke_key(self, key_id: int, time: int, reason: str, now: int) -> IssuerKey | None:
-        await self._session.fetch(REVOKE_KEY, key_id, time, reason, now)
+    async def activate_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        await self._session.fetch(ACTIVATE_KEY, key_id, time, now)
+        return await self._find_key(key_id)
+
+    async def retire_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        await self._session.fetch(RETIRE_KEY, key_id, time, now)
+        return await self._find_key(key_id)
+
+    async def revoke_key(
+        self, key_id: int, time: int, earlier: JudgeEarlier, reason: str, now: int
+    ) -> IssuerKey | None:
+        strictness = records.JUDGEMENTS.index(earlier)
+        await self._session.fetch(REVOKE_KEY, key_id, time, strictness, reason, now)
+        return await self._find_key(key_id)
+
+    async def _find_key(self, key_id: int) -> IssuerKey | None:
         row = await self._session.row(GET_KEY, key_id)
         return _key(row) if row else None
+
+    async def rewrap_key(self, key_id: int, old: bytes, new: bytes, now: int) -> bool:
+        return await self._session.row(REWRAP_KEY, key_id, old, new, now) is not None
+
+    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
+        await self._session.fetch(PUT_SECRET, name, wrapped, now)
+        return bytes(_must(await self._session.row(GET_SECRET, name))[0])
+
+    async def list_secrets(self) -> list[tuple[str, bytes]]:
+        return [(row[0], row[1]) for row in await self._session.fetch(LIST_SECRETS)]
+
+    async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
+        return await self._session.row(REWRAP_SECRET, name, old, new) is not None
 
     async def put_product(self, product: Product) -> Product:
         await self._session.fetch(
@@ -175,5 +236,6 @@ def _must(row: Sequence[Any] | None) -> Sequence[Any]:
 
 def _key(row: Sequence[Any]) -> IssuerKey:
     return IssuerKey(
-        row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8]
-    )
+        row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8],
+        row[9], row[10], records.JUDGEMENTS[row[11]],
+    )  # fmt: skip

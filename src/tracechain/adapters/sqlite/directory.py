@@ -8,13 +8,13 @@ from typing import Any
 from tracechain.adapters import records
 from tracechain.adapters.sqlite.session import Session
 from tracechain.domain.code import Algorithm
-from tracechain.domain.keys import IssuerKey
+from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Product
 
 _KEY_COLUMNS = (
     "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
-    "revoke_time, revoke_reason"
+    "revoke_time, revoke_reason, activate_time, retire_time, judge_earlier"
 )
 
 
@@ -107,8 +107,8 @@ class DirectoryPart:
         def work(connection: sqlite3.Connection) -> IssuerKey:
             connection.execute(
                 "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, "
-                "wrapped_secret, request_id, create_time, change_time) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "wrapped_secret, request_id, create_time, activate_time, change_time) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
                     key.key_id,
                     key.issuer_gln,
@@ -117,6 +117,7 @@ class DirectoryPart:
                     key.wrapped_secret,
                     key.request_id,
                     key.create_time,
+                    key.activate_time,
                     key.create_time,
                 ),
             )
@@ -135,19 +136,80 @@ class DirectoryPart:
         )
         return [_key(row) for row in rows]
 
-    async def revoke_key(self, key_id: int, time: int, reason: str, now: int) -> IssuerKey | None:
+    async def activate_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        return await self._change_key(
+            key_id,
+            "UPDATE issuer_key SET activate_time = ?1, change_time = ?2 WHERE key_id = ?3 "
+            "AND revoke_time IS NULL AND (activate_time IS NULL OR activate_time > ?1)",
+            (time, now, key_id),
+        )
+
+    async def retire_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
+        return await self._change_key(
+            key_id,
+            "UPDATE issuer_key SET retire_time = ?1, change_time = ?2 WHERE key_id = ?3 "
+            "AND revoke_time IS NULL AND (retire_time IS NULL OR retire_time > ?1)",
+            (time, now, key_id),
+        )
+
+    async def revoke_key(
+        self, key_id: int, time: int, earlier: JudgeEarlier, reason: str, now: int
+    ) -> IssuerKey | None:
+        return await self._change_key(
+            key_id,
+            "UPDATE issuer_key SET revoke_time = min(coalesce(revoke_time, ?1), ?1), "
+            "judge_earlier = iif(revoke_time IS NULL, ?2, max(judge_earlier, ?2)), "
+            "revoke_reason = ?3, change_time = ?4, "
+            "revoke_record_time = coalesce(revoke_record_time, ?4) "
+            "WHERE key_id = ?5 AND (revoke_time IS NULL OR revoke_time > ?1 OR judge_earlier < ?2)",
+            (time, records.JUDGEMENTS.index(earlier), reason, now, key_id),
+        )
+
+    async def _change_key(
+        self, key_id: int, sql: str, parameters: tuple[Any, ...]
+    ) -> IssuerKey | None:
         def work(connection: sqlite3.Connection) -> IssuerKey | None:
-            connection.execute(
-                "UPDATE issuer_key SET revoke_time = ?, revoke_reason = ?, change_time = ? "
-                "WHERE key_id = ? AND revoke_time IS NULL",
-                (time, reason, now, key_id),
-            )
+            connection.execute(sql, parameters)
             row = connection.execute(
                 f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE key_id = ?", (key_id,)
             ).fetchone()
             return _key(row) if row else None
 
         return await self._writer.write(work)
+
+    async def rewrap_key(self, key_id: int, old: bytes, new: bytes, now: int) -> bool:
+        return await self._changed(
+            "UPDATE issuer_key SET wrapped_secret = ?, change_time = ? "
+            "WHERE key_id = ? AND wrapped_secret = ?",
+            (new, now, key_id, old),
+        )
+
+    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
+        def work(connection: sqlite3.Connection) -> bytes:
+            connection.execute(
+                "INSERT INTO service_secret (name, wrapped_secret, create_time) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                (name, wrapped, now),
+            )
+            row = connection.execute(
+                "SELECT wrapped_secret FROM service_secret WHERE name = ?", (name,)
+            ).fetchone()
+            return bytes(row[0])
+
+        return await self._writer.write(work)
+
+    async def list_secrets(self) -> list[tuple[str, bytes]]:
+        rows = await self._rows("SELECT name, wrapped_secret FROM service_secret ORDER BY name", ())
+        return [(row[0], row[1]) for row in rows]
+
+    async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
+        return await self._changed(
+            "UPDATE service_secret SET wrapped_secret = ? WHERE name = ? AND wrapped_secret = ?",
+            (new, name, old),
+        )
+
+    async def _changed(self, sql: str, parameters: tuple[Any, ...]) -> bool:
+        return await self._writer.write(lambda c: c.execute(sql, parameters).rowcount == 1)
 
     async def put_product(self, product: Product) -> Product:
         def work(connection: sqlite3.Connection) -> Product:
@@ -189,5 +251,6 @@ class DirectoryPart:
 
 def _key(row: tuple[Any, ...]) -> IssuerKey:
     return IssuerKey(
-        row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8]
-    )
+        row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8],
+        row[9], row[10], records.JUDGEMENTS[row[11]],
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tracechain_client.v1 import party_pb2 as _party_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,66 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Act:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Act.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACT_UNSPECIFIED: _Act.ValueType  # 0
+    """Not set; never sent."""
+    ACT_MASS_REVOCATION: _Act.ValueType  # 1
+    """Revoking an issuer's last signing key, or many keys and credentials within an hour."""
+    ACT_QUANTITY: _Act.ValueType  # 2
+    """Raising the quantity of a batch beyond what was first authorised."""
+
+class Act(_Act, metaclass=_ActEnumTypeWrapper):
+    """A kind of act that can be made to need an approval."""
+
+ACT_UNSPECIFIED: Act.ValueType  # 0
+"""Not set; never sent."""
+ACT_MASS_REVOCATION: Act.ValueType  # 1
+"""Revoking an issuer's last signing key, or many keys and credentials within an hour."""
+ACT_QUANTITY: Act.ValueType  # 2
+"""Raising the quantity of a batch beyond what was first authorised."""
+Global___Act: _TypeAlias = Act  # noqa: Y015
+
+class _ApprovalState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApprovalStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApprovalState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPROVAL_STATE_UNSPECIFIED: _ApprovalState.ValueType  # 0
+    """Not set; never sent."""
+    APPROVAL_STATE_PENDING: _ApprovalState.ValueType  # 1
+    """Waits for another credential."""
+    APPROVAL_STATE_APPROVED: _ApprovalState.ValueType  # 2
+    """Approved, and not known to be done: approve again to end it."""
+    APPROVAL_STATE_DONE: _ApprovalState.ValueType  # 3
+    """Approved and done."""
+    APPROVAL_STATE_REJECTED: _ApprovalState.ValueType  # 4
+    """Rejected, or taken back."""
+    APPROVAL_STATE_EXPIRED: _ApprovalState.ValueType  # 5
+    """Nobody decided in time."""
+
+class ApprovalState(_ApprovalState, metaclass=_ApprovalStateEnumTypeWrapper):
+    """What has become of a proposal."""
+
+APPROVAL_STATE_UNSPECIFIED: ApprovalState.ValueType  # 0
+"""Not set; never sent."""
+APPROVAL_STATE_PENDING: ApprovalState.ValueType  # 1
+"""Waits for another credential."""
+APPROVAL_STATE_APPROVED: ApprovalState.ValueType  # 2
+"""Approved, and not known to be done: approve again to end it."""
+APPROVAL_STATE_DONE: ApprovalState.ValueType  # 3
+"""Approved and done."""
+APPROVAL_STATE_REJECTED: ApprovalState.ValueType  # 4
+"""Rejected, or taken back."""
+APPROVAL_STATE_EXPIRED: ApprovalState.ValueType  # 5
+"""Nobody decided in time."""
+Global___ApprovalState: _TypeAlias = ApprovalState  # noqa: Y015
 
 @_typing.final
 class CreatePartyRequest(_message.Message):
@@ -237,16 +298,20 @@ class RevokeCredentialRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`parties/{gln}/credentials/{id}`."""
+    request_id: _builtins.str
+    """Needed where an approval is: it then stands for the proposal. At most 64 characters."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -261,26 +326,136 @@ class CreateIssuerKeyRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     ALGORITHM_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """The issuer: `parties/{gln}`. An issuer names itself."""
     algorithm: _party_pb2.Algorithm.ValueType
     """The algorithm; the default is ES256."""
     request_id: _builtins.str
     """Makes a repetition harmless; any text of at most 64 characters, best a UUID."""
+    pending: _builtins.bool
+    """True for a key that signs only once ActivateIssuerKey says so."""
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it signs; absent means now. Not in the past; without meaning for a pending key."""
+
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         algorithm: _party_pb2.Algorithm.ValueType = ...,
         request_id: _builtins.str = ...,
+        pending: _builtins.bool = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "algorithm", b"algorithm", "parent", b"parent", "pending", b"pending", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateIssuerKeyRequest: _TypeAlias = CreateIssuerKeyRequest  # noqa: Y015
+
+@_typing.final
+class ActivateIssuerKeyRequest(_message.Message):
+    """Names the key to activate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`parties/{gln}/keys/{key_id}`."""
+    request_id: _builtins.str
+    """For the record; a repetition is harmless without. At most 64 characters."""
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it signs; absent means now. Not in the past."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateIssuerKeyRequest: _TypeAlias = ActivateIssuerKeyRequest  # noqa: Y015
+
+@_typing.final
+class RetireIssuerKeyRequest(_message.Message):
+    """Names the key to retire."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RETIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`parties/{gln}/keys/{key_id}`."""
+    request_id: _builtins.str
+    """For the record; a repetition is harmless without. At most 64 characters."""
+    @_builtins.property
+    def retire_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it signs no more; absent means now. Not in the past."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        retire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retire_time", b"retire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "retire_time", b"retire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetireIssuerKeyRequest: _TypeAlias = RetireIssuerKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateIssuerKeyRequest(_message.Message):
+    """Asks for a new key in place of those that sign."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    ACTIVATE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The issuer: `parties/{gln}`. An issuer names itself."""
+    algorithm: _party_pb2.Algorithm.ValueType
+    """The algorithm; the default is that of its newest key."""
+    request_id: _builtins.str
+    """Makes a repetition harmless; any text of at most 64 characters, best a UUID."""
+    @_builtins.property
+    def activate_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on the new key signs; absent means now. Not in the past."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        algorithm: _party_pb2.Algorithm.ValueType = ...,
+        activate_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "algorithm", b"algorithm", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateIssuerKeyRequest: _TypeAlias = RotateIssuerKeyRequest  # noqa: Y015
 
 @_typing.final
 class ListIssuerKeysRequest(_message.Message):
@@ -337,10 +512,16 @@ class RevokeIssuerKeyRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    JUDGE_EARLIER_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`parties/{gln}/keys/{key_id}`."""
     reason: _builtins.str
     """Why, for the record, at most 500 characters."""
+    judge_earlier: _party_pb2.JudgeEarlier.ValueType
+    """What is thought of codes that were issued before revoke_time."""
+    request_id: _builtins.str
+    """Needed where an approval is: it then stands for the proposal. At most 64 characters."""
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """From this moment on; absent means now. Not in the future."""
@@ -351,11 +532,217 @@ class RevokeIssuerKeyRequest(_message.Message):
         name: _builtins.str = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
+        judge_earlier: _party_pb2.JudgeEarlier.ValueType = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["judge_earlier", b"judge_earlier", "name", b"name", "reason", b"reason", "request_id", b"request_id", "revoke_time", b"revoke_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeIssuerKeyRequest: _TypeAlias = RevokeIssuerKeyRequest  # noqa: Y015
+
+@_typing.final
+class Approval(_message.Message):
+    """What one credential proposed and another one decides."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ACT_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    PROPOSER_GLN_FIELD_NUMBER: _builtins.int
+    PROPOSER_CREDENTIAL_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DECIDER_GLN_FIELD_NUMBER: _builtins.int
+    DECIDER_CREDENTIAL_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name: `approvals/{id}`."""
+    act: Global___Act.ValueType
+    """What kind of act it is."""
+    operation: _builtins.str
+    """What is done. Example: revoke_key"""
+    subject: _builtins.str
+    """Name of what it is done to. Example: parties/6901234000016/keys/7"""
+    proposer_gln: _builtins.str
+    """GLN of the party that proposed it."""
+    proposer_credential: _builtins.str
+    """Id of the credential that proposed it."""
+    state: Global___ApprovalState.ValueType
+    """What has become of it."""
+    decider_gln: _builtins.str
+    """GLN of the party that decided it; empty before."""
+    decider_credential: _builtins.str
+    """Id of the credential that decided it; empty before."""
+    @_builtins.property
+    def arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """With what, as it was asked for; times in microseconds since 1970."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was proposed."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it expires, unless it is decided before."""
+
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided; absent before."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        act: Global___Act.ValueType = ...,
+        operation: _builtins.str = ...,
+        arguments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        subject: _builtins.str = ...,
+        proposer_gln: _builtins.str = ...,
+        proposer_credential: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___ApprovalState.ValueType = ...,
+        decider_gln: _builtins.str = ...,
+        decider_credential: _builtins.str = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "decide_time", b"decide_time", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "arguments", b"arguments", "create_time", b"create_time", "decide_time", b"decide_time", "decider_credential", b"decider_credential", "decider_gln", b"decider_gln", "expire_time", b"expire_time", "name", b"name", "operation", b"operation", "proposer_credential", b"proposer_credential", "proposer_gln", b"proposer_gln", "state", b"state", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
+class ListApprovalsRequest(_message.Message):
+    """Asks for a page of approvals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 0 means 100."""
+    page_token: _builtins.str
+    """From the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApprovalsRequest: _TypeAlias = ListApprovalsRequest  # noqa: Y015
+
+@_typing.final
+class ListApprovalsResponse(_message.Message):
+    """A page of approvals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Approval]:
+        """The approvals of this page."""
+
+    def __init__(
+        self,
+        *,
+        approvals: _abc.Iterable[Global___Approval] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApprovalsResponse: _TypeAlias = ListApprovalsResponse  # noqa: Y015
+
+@_typing.final
+class ApproveRequest(_message.Message):
+    """Names the proposal to approve."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`approvals/{id}`."""
+    request_id: _builtins.str
+    """For the record; a repetition is harmless without. At most 64 characters."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveRequest: _TypeAlias = ApproveRequest  # noqa: Y015
+
+@_typing.final
+class RejectRequest(_message.Message):
+    """Names the proposal to reject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`approvals/{id}`."""
+    request_id: _builtins.str
+    """For the record; a repetition is harmless without. At most 64 characters."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectRequest: _TypeAlias = RejectRequest  # noqa: Y015
