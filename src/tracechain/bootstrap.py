@@ -47,6 +47,7 @@ from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactS
 from tracechain.app.issuing import Issuing
 from tracechain.app.keyring import Keyring
 from tracechain.app.labelling import Labelling
+from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.parties import Parties
 from tracechain.app.ports import Cache, Store
 from tracechain.app.products import Products
@@ -116,13 +117,16 @@ class App:
     _caches: CacheStack
     _press: Press
     _labels: PooledLabels
-    _poll: asyncio.Task[None]
+    _uses: LastUses
+    _rounds: tuple[asyncio.Task[None], ...]
 
     async def close(self) -> None:
         """Finishes what was accepted, then closes everything."""
-        self._poll.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._poll
+        for task in self._rounds:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._uses.write()
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
         await self._caches.close()
@@ -190,7 +194,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     visibility = Visibility(store, store)
     keyring = Keyring(store, AesGcmVault(master), visibility, clock)
     await keyring.refresh()
-    credentials = Credentials(store, visibility, clock, os.urandom)
+    uses = LastUses(store, clock)
+    credentials = Credentials(store, visibility, clock, os.urandom, uses)
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
     stories = Stories(store)
@@ -260,10 +265,14 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         hosts=http_hosts(settings),
         mounts=json_api(gate, servicers, settings.max_message_bytes),
     )
-    poll = asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000))
+    rounds = (
+        asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000)),
+        asyncio.create_task(_write_uses(uses)),
+    )
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        gate, site, proofs, scans, events, changes, caches, press, labels, poll,
+        gate, site, proofs, scans, events, changes, caches, press, labels,
+        uses, rounds,
     )  # fmt: skip
 
 
@@ -286,6 +295,12 @@ async def _poll_keys(keyring: Keyring, interval: float) -> None:
         except TracechainError as error:
             # The next round tries again; until then the keys that are known stay good.
             _LOG.warning("key_poll_failed", reason=error.reason)
+
+
+async def _write_uses(uses: LastUses) -> None:
+    while True:
+        await asyncio.sleep(NOTE_SECONDS)
+        await uses.write()
 
 
 def http_hosts(settings: Settings) -> list[str]:

@@ -29,6 +29,7 @@ from tracechain.domain.errors import (
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
 from tracechain.rpc.required import missing_fields
+from tracechain.rpc.scopes import scopes_of
 from tracechain.rpc.status import Trailers, internal, trailers
 from tracechain.v1 import annotations_pb2
 
@@ -123,6 +124,7 @@ class Guard:
         self._missing = missing_fields(method.input_type)
         self._has_request_id = "request_id" in method.input_type.fields_by_name
         self._name = method.full_name
+        self._scopes = scopes_of(method)
 
     @property
     def is_public(self) -> bool:
@@ -155,6 +157,10 @@ class Guard:
         principal = await self._authenticator.authenticate(api_key.strip())
         if principal.role not in self._roles:
             raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
+        if principal.scopes and self._scopes.isdisjoint(principal.scopes):
+            raise PermissionDenied(
+                "SCOPE_NOT_ALLOWED", "the scopes of this credential leave this out"
+            )
         return (principal,)
 
     def status(self, error: Exception) -> Trailers:
