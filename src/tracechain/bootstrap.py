@@ -37,8 +37,10 @@ from tracechain.adapters.redis_url import connect
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.store_process import open_in_process
+from tracechain.adapters.tls import TlsFiles
 from tracechain.app.archive import Archive, StoreRefused
 from tracechain.app.assessing import Assessing
+from tracechain.app.authenticating import Authenticating
 from tracechain.app.capturing import Capturing
 from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
@@ -259,7 +261,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         ProvenanceServicer(tracing, assessing),
         SupervisionServicer(recalling),
     ]
-    gate = Gate(credentials, Admission(settings.max_calls, settings.max_streams))
+    gate = Gate(
+        Authenticating(credentials, None), Admission(settings.max_calls, settings.max_streams)
+    )
     site = make_site(
         resolver=settings.resolver,
         hosts=http_hosts(settings),
@@ -312,6 +316,18 @@ def http_hosts(settings: Settings) -> list[str]:
     return [name for name in (resolver, own, *local, *given) if name]
 
 
+def tls_files(settings: Settings) -> TlsFiles | None:
+    """The files of TLS that the settings name. Raises Unavailable TLS_INVALID."""
+    s = settings
+    if s.tls_cert is None and s.tls_key is None and not (s.tls_client_ca or s.mtls_listen):
+        return None
+    if s.tls_cert is None or s.tls_key is None:
+        raise Unavailable("TLS_INVALID", "TLS needs both tls_cert and tls_key")
+    if s.mtls_listen and s.tls_client_ca is None:
+        raise Unavailable("TLS_INVALID", "mtls_listen needs tls_client_ca: who signs the clients")
+    return TlsFiles(s.tls_cert, s.tls_key, s.tls_client_ca)
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The open ports of one process; 0 for one that is not."""
@@ -329,6 +345,11 @@ class Ports:
         """Where HTTP is."""
         return self.http.port if self.http else 0
 
+    @property
+    def mtls_port(self) -> int:
+        """Where gRPC is for clients with a certificate."""
+        return self.rpc.mtls_port
+
     async def stop(self, grace: float) -> None:
         """Takes nothing new, and gives what is under way `grace` seconds."""
         ends = [self.rpc.stop(grace)]
@@ -343,12 +364,14 @@ async def serve(
     *,
     shared_port: bool = False,
 ) -> Ports:
-    """Opens the ports of one process and serves. Raises Unavailable where one is taken.
+    """Opens the ports of one process and serves. Raises Unavailable where one is taken, and for
+    TLS that cannot be.
 
     `before_start` is a further handler: a benchmark measures beside the service's own methods.
     With `shared_port` other processes may listen on the same ports.
     """
     s = app.settings
+    tls = tls_files(s)
     server = RpcServer(
         app.gate,
         app.servicers,
@@ -356,6 +379,8 @@ async def serve(
         max_message_bytes=s.max_message_bytes,
         max_calls_per_connection=s.max_calls_per_connection,
         allow_plaintext=s.allow_plaintext,
+        identity=tls,
+        mtls_listen=s.mtls_listen,
         shared_port=shared_port,
     )
     if before_start is not None:
@@ -367,6 +392,7 @@ async def serve(
             s.http_listen,
             max_connections=s.http_connections,
             allow_plaintext=s.allow_plaintext,
+            tls=tls.context() if tls else None,
             shared_port=shared_port,
         )
     await server.start()

@@ -63,6 +63,34 @@ class Settings(BaseSettings):
             "keys travel readable."
         ),
     ] = False
+    tls_cert: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the server's certificate and those that lead to an authority; "
+            "with it both ports speak TLS. Read again when it changes."
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of its private key, without a passphrase. Whoever reads it can "
+            "pose as this service."
+        ),
+    ] = None
+    tls_client_ca: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the authorities of client certificates. A certificate opens "
+            "nothing until its public key is registered for a party."
+        ),
+    ] = None
+    mtls_listen: Annotated[
+        str,
+        Field(
+            description="host:port of gRPC for clients with a certificate, who alone get in; "
+            "empty: none. On the HTTP port a certificate may be shown, and need not."
+        ),
+    ] = ""
     workers: Annotated[
         int, Field(ge=1, le=64, description="Processes that share the port; one for each core.")
     ] = 1

@@ -337,14 +337,16 @@ def test_an_api_key_is_narrowed_listed_and_rotated(
     ).json  # fmt: skip
     name, key = narrow["credential"]["name"], narrow["apiKey"]
     assert narrow["credential"]["scopes"] == ["EventService", "read"]
-    refused = run("keys", "create", issuer, "--json", api_key=key)
+    refused = run("keys", "create", issuer, "--json", server=shop.server, api_key=key)
     assert (refused.status, refused.error["reason"]) == (1, "SCOPE_NOT_ALLOWED")
-    assert run("keys", "list", issuer, api_key=key).status == 0
+    assert run("keys", "list", issuer, server=shop.server, api_key=key).status == 0
     rotated = run("keys", "rotate", name, "--overlap-hours", "0", "--json", **shop.by("operator"))
     assert rotated.json["credential"]["scopes"] == ["EventService", "read"]
-    ended = run("keys", "list", issuer, "--json", api_key=key)
+    ended = run("keys", "list", issuer, "--json", server=shop.server, api_key=key)
     assert (ended.status, ended.error["reason"]) == (1, "CREDENTIAL_EXPIRED")
-    assert run("keys", "list", issuer, api_key=rotated.json["apiKey"]).status == 0
+    assert (
+        run("keys", "list", issuer, server=shop.server, api_key=rotated.json["apiKey"]).status == 0
+    )
     file = tmp_path / "client.pem"
     file.write_bytes(certified("client").pem)
     taken = run(

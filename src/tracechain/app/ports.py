@@ -223,6 +223,22 @@ class Store(Directory, BatchStore, EventStore, ScanStore, Protocol):
     async def close(self) -> None: ...
 
 
+class TlsMaterial(NamedTuple):
+    """What a server needs for TLS, in PEM: its private key, its certificate with those that lead to
+    an authority, and the authorities of client certificates (empty: none are asked for)."""
+
+    key: bytes
+    certificates: bytes
+    client_ca: bytes
+
+
+class ServerIdentity(Protocol):
+    """Who a server is. It changes while the server runs: certificates are renewed."""
+
+    def material(self) -> TlsMaterial:
+        """What is in force now; the same object while nothing changed. Called from any thread."""
+
+
 class KeyVault(Protocol):
     """Wraps secrets under a key-encryption key; the plain secret never reaches a store."""
 

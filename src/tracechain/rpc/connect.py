@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -35,6 +36,10 @@ from tracechain.v1 import annotations_pb2
 
 # What the paths of all methods begin with.
 CONNECT_PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
+
+# The client certificate of the connection that a request came by: the library hands on headers
+# alone, and a header would be the client's to write.
+_CERTIFICATE: ContextVar[bytes] = ContextVar("certificate", default=b"")
 
 _UNARY = "application/"
 _STREAM = "application/connect+"
@@ -70,6 +75,7 @@ class ConnectApp:
         except InvalidArgument as error:
             await HttpRefused(HTTPStatus.BAD_REQUEST, trailers(error)).answer(send)
         else:
+            _CERTIFICATE.set(_certificate(scope))
             await self._app(scope, receive, send)
 
     def _check(self, scope: Any) -> None:
@@ -149,13 +155,13 @@ class _Method:
 
     async def _unary(self, raw: Raw, context: RequestContext[Any, Any]) -> bytes:
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context))
+            callers = await self.guard.callers(_authorization(context), _CERTIFICATE.get)
             request = await self._checked(raw)
             return await raw.form.write(await self._call(request, *callers))
 
     async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[bytes]:
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context))
+            callers = await self.guard.callers(_authorization(context), _CERTIFICATE.get)
             # Closed with ours: a generator that another one reads is else left to the collector.
             async with aclosing(self._call(await self._checked(raw), *callers)) as answers:
                 async for answer in answers:
@@ -167,7 +173,7 @@ class _Method:
         # The form of a stream stands in its content type, also where no request ever comes.
         form = self.forms[_media_type(context.request_headers["content-type"])]
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context))
+            callers = await self.guard.callers(_authorization(context), _CERTIFICATE.get)
             async with aclosing(self._call(self._all_checked(raws), *callers)) as answers:
                 async for answer in answers:
                     yield await form.write(answer)
@@ -234,6 +240,13 @@ def _place(room: Room) -> Iterator[None]:
         yield
     finally:
         room.taken -= 1
+
+
+def _certificate(scope: Any) -> bytes:
+    """The leaf of what the client showed (ASGI TLS extension, `client_cert_chain`)."""
+    tls = scope.get("extensions", {}).get("tls", {})
+    chain = tls.get("client_cert_chain", ())
+    return chain[0].encode() if chain else b""
 
 
 def _authorization(context: RequestContext[Any, Any]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol, cast
 
 import grpc
@@ -40,8 +41,12 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class Authenticator(Protocol):
     """Turns what a call carries into a principal."""
 
-    async def authenticate(self, api_key: str) -> Principal:
-        """The principal of an API key. Raises Unauthenticated."""
+    async def bearer(self, text: str) -> Principal:
+        """The principal of `authorization: Bearer {text}`. Raises Unauthenticated, Unavailable."""
+
+    async def certificate(self, shown: bytes) -> Principal:
+        """The principal of a client certificate that the TLS handshake has checked. Raises
+        Unauthenticated."""
 
 
 class Gate:
@@ -144,17 +149,15 @@ class Guard:
         if self._missing is not None and (violations := self._missing(request)):
             raise InvalidArgument(violations)
 
-    async def callers(self, authorization: str) -> tuple[Principal, ...]:
-        """What the method is told besides its request: whose `authorization` this is, and to a
-        public method nothing. Raises Unauthenticated and PermissionDenied."""
+    async def callers(
+        self, authorization: str, certificate: Callable[[], bytes]
+    ) -> tuple[Principal, ...]:
+        """What the method is told besides its request: whose `authorization` this is, or without
+        one whose `certificate` (empty where the connection has none); to a public method nothing.
+        Raises Unauthenticated, PermissionDenied and Unavailable."""
         if self._roles is None:
             return ()
-        scheme, _, api_key = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not api_key:
-            raise Unauthenticated(
-                "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
-            )
-        principal = await self._authenticator.authenticate(api_key.strip())
+        principal = await self._principal(authorization, certificate)
         if principal.role not in self._roles:
             raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
         if principal.scopes and self._scopes.isdisjoint(principal.scopes):
@@ -162,6 +165,18 @@ class Guard:
                 "SCOPE_NOT_ALLOWED", "the scopes of this credential leave this out"
             )
         return (principal,)
+
+    async def _principal(self, authorization: str, certificate: Callable[[], bytes]) -> Principal:
+        if not authorization and (shown := certificate()):
+            return await self._authenticator.certificate(shown)
+        scheme, _, text = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise Unauthenticated(
+                "MISSING_CREDENTIAL",
+                "send `authorization: Bearer {API key or token}` with the call, or show a client "
+                "certificate",
+            )
+        return await self._authenticator.bearer(text.strip())
 
     def status(self, error: Exception) -> Trailers:
         """What the caller is told of an error."""
@@ -204,7 +219,7 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(_authorization(context))
+                callers = await guard.callers(*_shown(context))
                 guard.check(request)
                 return await call(request, *callers)
             except Exception as error:
@@ -223,7 +238,7 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(_authorization(context))
+                callers = await guard.callers(*_shown(context))
                 guard.check(request)
                 async for answer in call(request, *callers):
                     await context.write(answer)
@@ -242,7 +257,7 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(_authorization(context))
+                callers = await guard.callers(*_shown(context))
                 async for answer in call(self._checked(requests), *callers):
                     await context.write(answer)
             except Exception as error:
@@ -263,12 +278,19 @@ class _Handlers:
         await context.abort(*self._guard.status(error))
 
 
-def _authorization(context: _Context) -> str:
+def _shown(context: _Context) -> tuple[str, Callable[[], bytes]]:
+    """What a caller shows: the header, and how to ask for its certificate."""
     found = ""
     for key, value in context.invocation_metadata() or ():
         if key == "authorization" and isinstance(value, str):
             found = value
-    return found
+    return found, partial(_certificate, context)
+
+
+def _certificate(context: _Context) -> bytes:
+    """The client certificate of the connection, PEM; empty where it has none."""
+    found: Any = context.auth_context().get("x509_pem_cert", ())
+    return bytes(found[0]) if found else b""
 
 
 # Stands for a request that could not be read, until the guard refuses it in its turn.

@@ -112,6 +112,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The credential is a certificate where an API key is wanted."""
     ERROR_REASON_INVALID_LIFETIME: _ErrorReason.ValueType  # 72
     """An expiry in the past, or an overlap out of its bounds."""
+    ERROR_REASON_TLS_INVALID: _ErrorReason.ValueType  # 73
+    """The files of TLS are missing, do not fit together, or are readable by everybody."""
     ERROR_REASON_PARTY_NOT_FOUND: _ErrorReason.ValueType  # 80
     """There is no such party, as far as the caller may see."""
     ERROR_REASON_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 81
@@ -347,6 +349,8 @@ ERROR_REASON_NO_API_KEY: ErrorReason.ValueType  # 71
 """The credential is a certificate where an API key is wanted."""
 ERROR_REASON_INVALID_LIFETIME: ErrorReason.ValueType  # 72
 """An expiry in the past, or an overlap out of its bounds."""
+ERROR_REASON_TLS_INVALID: ErrorReason.ValueType  # 73
+"""The files of TLS are missing, do not fit together, or are readable by everybody."""
 ERROR_REASON_PARTY_NOT_FOUND: ErrorReason.ValueType  # 80
 """There is no such party, as far as the caller may see."""
 ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 81
