@@ -65,7 +65,9 @@ async def main() -> None:
     keys = await _prepare(app) if int(sys.argv[2]) else {}
     server = await bootstrap.serve(app, before_start=_add_nothing(app), shared_port=True)
     garbage.settle()
-    print(json.dumps({"port": server.port, "keys": keys}), flush=True)
+    print(
+        json.dumps({"port": server.port, "http_port": server.http_port, "keys": keys}), flush=True
+    )
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await server.stop(1.0)
     await app.close()

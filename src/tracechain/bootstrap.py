@@ -27,6 +27,7 @@ from tracechain.adapters.keys import (
 from tracechain.adapters.labels.press import PooledLabels
 from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
+from tracechain.adapters.photos import PillowPhotos
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
 from tracechain.adapters.postgres.citus import distribute
@@ -47,15 +48,19 @@ from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
 from tracechain.app.facts import CachedFacts, FactSource, StoredFacts, UnitFactSource
 from tracechain.app.issuing import Issuing
+from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
 from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
+from tracechain.app.linking import Linking
+from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
 from tracechain.app.ports import Cache, Store
 from tracechain.app.products import Products
 from tracechain.app.proving import Prover
 from tracechain.app.reading import Reading
 from tracechain.app.recalling import Recalling
+from tracechain.app.reporting import Reporting
 from tracechain.app.resolving import Resolver
 from tracechain.app.scanning import Scanning
 from tracechain.app.stories import Stories
@@ -77,8 +82,9 @@ from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 from tracechain.web.app import Site
+from tracechain.web.forms import Limits
 from tracechain.web.server import HttpServer
-from tracechain.web.site import make_site
+from tracechain.web.site import Services, make_site
 
 _LOG = structlog.get_logger(__name__)
 # How long codes wait at most for others to be proved with, in seconds.
@@ -119,20 +125,22 @@ class App:
     _caches: CacheStack
     _press: Press
     _labels: PooledLabels
+    _photos: PillowPhotos
     _uses: LastUses
-    _rounds: tuple[asyncio.Task[None], ...]
+    _polls: list[asyncio.Task[None]]
 
     async def close(self) -> None:
         """Finishes what was accepted, then closes everything."""
-        for task in self._rounds:
-            task.cancel()
+        for poll in self._polls:
+            poll.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                await poll
         await self._uses.write()
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
         await self._caches.close()
         await self._press.close()
+        self._photos.close()
         await self._labels.close()
         await self.store.close()
 
@@ -253,30 +261,44 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     tracing = Tracing(store, store, store, resolver, stories, visibility)
     assessing = Assessing(store, store, resolver, tracing, stories, visibility)
 
+    linking = Linking(store, store, store, visibility, clock)
+    photos = PillowPhotos()
+    reporting = Reporting(store, resolver, photos, clock)
+    notices = Notices(store, store, store)
+
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring),
-        IssuanceServicer(products, issuing, labelling),
+        IssuanceServicer(products, issuing, labelling, linking),
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
-        SupervisionServicer(recalling),
+        SupervisionServicer(recalling, reporting),
     ]
     gate = Gate(
         Authenticating(credentials, None), Admission(settings.max_calls, settings.max_streams)
     )
     site = make_site(
+        Services(
+            scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
+        ),
         resolver=settings.resolver,
         hosts=http_hosts(settings),
+        proxies=settings.http_proxies,
+        limits=Limits.of(settings.http_forms_per_client, settings.http_forms_per_code, clock),
+        form_key=master.derive("web-form/v1"),
         mounts=json_api(gate, servicers, settings.max_message_bytes),
     )
-    rounds = (
-        asyncio.create_task(_poll_keys(keyring, settings.key_poll_ms / 1000)),
-        asyncio.create_task(_write_uses(uses)),
-    )
+    polls = [
+        asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000)),
+        asyncio.create_task(_poll("last uses", uses.write, NOTE_SECONDS)),
+    ]
+    if settings.http_listen:
+        every = settings.recall_poll_ms / 1000
+        polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        gate, site, proofs, scans, events, changes, caches, press, labels,
-        uses, rounds,
+        gate, site, proofs, scans, events, changes, caches, press, labels, photos,
+        uses, polls,
     )  # fmt: skip
 
 
@@ -291,20 +313,18 @@ def json_api(
     }
 
 
-async def _poll_keys(keyring: Keyring, interval: float) -> None:
-    while True:
+async def _poll(
+    what: str, refresh: Callable[[], Awaitable[None]], interval: float, *, at_once: bool = False
+) -> None:
+    if not at_once:
         await asyncio.sleep(interval)
-        try:
-            await keyring.refresh()
-        except TracechainError as error:
-            # The next round tries again; until then the keys that are known stay good.
-            _LOG.warning("key_poll_failed", reason=error.reason)
-
-
-async def _write_uses(uses: LastUses) -> None:
     while True:
-        await asyncio.sleep(NOTE_SECONDS)
-        await uses.write()
+        try:
+            await refresh()
+        except TracechainError as error:
+            # The next round tries again; until then what is known stays good.
+            _LOG.warning("poll_failed", what=what, reason=error.reason)
+        await asyncio.sleep(interval)
 
 
 def http_hosts(settings: Settings) -> list[str]:

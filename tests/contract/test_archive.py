@@ -55,7 +55,9 @@ from tracechain.app.ports import Store, StoredDocument
 from tracechain.domain.batch_key import derived
 from tracechain.domain.claim import ClaimAttempt
 from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.domain.link_set import Link, LinkSet
 from tracechain.domain.party import CredentialKind
+from tracechain.domain.report import Report, ReportKind
 from tracechain.domain.text import LocalizedText
 
 BIG = (1 << 63) - 1
@@ -162,6 +164,12 @@ async def fill(store: Store) -> None:
     await store.record_scans([scan(other.batch_number, (1 << 32) - 1, "last", BIG - 1, region="")])
     await store.claim(ClaimAttempt(lot.batch_number, 0, mark("a"), 10, pin_is_right=True))
     await store.claim(ClaimAttempt(lot.batch_number, 1, mark("a"), 10, pin_is_right=False))
+    link = Link("gs1:pip", "https://brand.example/酒"[:22], "网站", "zh", "", "text/html")
+    await store.put_links(lot.batch_number, LinkSet((link, replace(link, title="'")), BIG))
+    await store.put_links(derived(f"https://id.gs1.org/01/{gtin_of(1)}"), LinkSet((), 0))
+    said = Report("0" * 32, "210102", ReportKind.OTHER, "标签\\", "x", "", "", BIG)
+    await store.put_report(derived("urn:tracechain:reports:21"), said, bytes(range(256)))
+    await store.put_report(derived("urn:tracechain:reports:22"), said, None)
 
 
 async def filled_at(place: Place) -> None:

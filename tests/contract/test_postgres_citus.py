@@ -34,7 +34,7 @@ from tracechain.domain.errors import Unavailable
 SMALL = ["party", "credential", "issuer_key", "product", "counter", "schema_version"]
 GOODS = [
     "batch", "product_lot", "quantity_raise", "allocation", "refused_order", "recall", "event",
-    "touch", "document", "scan", "unit_scan", "claim", "claim_try",
+    "touch", "document", "scan", "unit_scan", "claim", "claim_try", "link_set", "report",
 ]  # fmt: skip
 
 STAND_IN = """

@@ -250,9 +250,12 @@ def _spoiled(plant: Plant) -> dict[str, tuple[bytes, str]]:
         "no such column": (b"a,b\n1,2\n", "NOT_A_CODE_FILE"),
         "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "NOT_A_CODE_FILE"),
         "no JSON": (b'{"uri": "https://x"\n', "NOT_A_CODE_FILE"),
-        "JSON of another kind": (b'{"uri": 5}\n', "CODE_NOT_OURS"),
+        "JSON of another kind": (b'{"index": 0, "uri": 5}\n', "CODE_NOT_OURS"),
         "endless line": (b'{"uri": "' + b"x" * 20_000, "NOT_A_CODE_FILE"),
-        "two lots": ("".join([*plain, other[1]]).encode(), "CODES_MIXED"),
+        "two lots": ("".join([*plain, f"9{other[1]}"]).encode(), "CODES_MIXED"),
+        "a line twice": ("".join([*plain, plain[-1]]).encode(), "CODE_REPEATED"),
+        "two files": ("".join([*plain, *plain[1:]]).encode(), "CODE_REPEATED"),
+        "no index": (b"index,serial,uri\n,x,y\n", "NOT_A_CODE_FILE"),
         "two profiles": ("".join([*plain, compact[1]]).encode(), "CODES_MIXED"),
         "wrong PIN": (text.replace(row["pin"], "IOIOIOIO").encode(), "NOT_A_CODE_FILE"),
     }
@@ -271,6 +274,11 @@ def test_a_file_that_is_not_as_it_was_written_is_refused_before_anything_is_draw
     (tmp_path / "given").write_bytes(_spoiled(plant)["forged"][0])
     ran = labels("--codes", tmp_path / "given", "-o", tmp_path / "o.pdf")
     assert "line 4" in ran.err
+    # As a spreadsheet saves it, with a mark in front and other line ends, it is still the same.
+    saved = (plant.folder / "plain.csv").read_text().replace("\n", "\r\n")
+    (tmp_path / "given").write_bytes(b"\xef\xbb\xbf" + saved.encode())
+    ran = labels("--codes", tmp_path / "given", "--count", "1", "-o", tmp_path / "s.pdf")
+    assert ran.status == 0, ran.err
     # Compact codes are proved by the service alone: they pass, and are printed.
     ran = labels("--codes", plant.folder / "compact.csv", "-o", tmp_path / "o.pdf")
     assert ran.status == 0, ran.err

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -277,6 +278,16 @@ def claim(g: Goods) -> Awaitable[Any]:
     return made
 
 
+def set_links(g: Goods) -> Awaitable[Any]:
+    link = issuance_pb2.ResolverLink(
+        link_type="gs1:pip", href="https://brand.example/", title="网站"
+    )
+    made: Awaitable[Any] = g.world.issuer.issuance.SetLinkSet(
+        issuance_pb2.SetLinkSetRequest(name=g.lot.name, link_set=issuance_pb2.LinkSet(links=[link]))
+    )
+    return made
+
+
 def kept_for(sql: str, *values: Callable[[Goods], object]) -> Callable[[Goods], int]:
     """A number out of the store's file about the goods of a test."""
     return lambda g: counted(g.world, sql, *(value(g) for value in values))
@@ -318,6 +329,8 @@ CASES = [
          kept_for("SELECT count(*) FROM document")),
     Case("record_scans", verify, lambda v: (outcome(v), reasons(v), v.previous_scans, v.serial),
          kept_for("SELECT coalesce(sum(count), 0) FROM unit_scan WHERE batch_key = ?", batch_of)),
+    Case("put_links", set_links, lambda answer: list(answer.links),
+         kept_for("SELECT count(*) FROM link_set WHERE batch_key = ?", batch_of)),
     Case("claim", claim, lambda answer: answer.claim_time,
          kept_for("SELECT count(*) FROM claim WHERE batch_key = ?", batch_of)),
 ]  # fmt: skip
@@ -358,8 +371,28 @@ async def test_every_write_of_the_store_has_a_case() -> None:
     }
     reads = {"check", "close", "touches", "places"}
     # Secrets are in an answer alone, see below; the last use is written beside all calls.
-    apart = {"put_credential", "replace_credential", "note_uses"}
+    apart = {"put_credential", "replace_credential", "note_uses", "put_report"}
     assert writes - reads - apart == {case.method for case in CASES}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_report_that_got_lost_is_sent_again_and_is_one_report(
+    world: World, when: str
+) -> None:
+    async with httpx.AsyncClient(base_url=world.http, headers={"accept": "text/html"}) as client:
+        page = await client.get("/report")
+        token = page.text.partition('name="token" value="')[2].partition('"')[0]
+        device = page.headers["set-cookie"].partition(";")[0]
+        form = {"token": token, "kind": "other", "region": "210000", "text": when}
+        arm(world, "put_report", when)
+        lost = await client.post("/report", data=form, headers={"cookie": device})
+        assert lost.status_code == 503
+        assert lost.headers["retry-after"]
+        for _ in range(2):
+            again = await client.post("/report", data=form, headers={"cookie": device})
+            assert again.status_code == 200
+    found = await world.liaoning.supervision.ListReports(supervision_pb2.ListReportsRequest())
+    assert [report.text for report in found.reports].count(when) == 1
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.support.connect import JsonApi, client_of
 from tests.support.service import World, running_world
 
 _HERE = Path(__file__).parent
@@ -31,6 +32,13 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     """The shared service."""
     async with running_world(tmp_path_factory.mktemp("world")) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def api(world: World) -> AsyncIterator[JsonApi]:
+    """The shared service over HTTP."""
+    async with client_of(world.http) as client:
+        yield JsonApi(client)
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ from tracechain.domain import (
     party,
     qr,
     recall,
+    report,
     verdict,
 )
 from tracechain.domain.epcis import model
@@ -199,6 +200,7 @@ ENUMS: dict[str, type[StrEnum] | None] = {
     "Outcome": verdict.Outcome,
     "PartyKind": party.PartyKind,
     "RecallKind": recall.RecallKind,
+    "ReportKind": report.ReportKind,
     "Role": party.Role,
     "UnitState": custody.UnitState,
     "VerdictReason": verdict.VerdictReason,

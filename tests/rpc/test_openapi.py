@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -15,24 +14,23 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.support.connect import HttpRefused, JsonApi, client_of, path_of
+from tests.support.connect import HttpRefused, JsonApi, path_of
 from tests.support.service import World, access_of, at, every_method, gtin_of
 from tracechain.v1 import annotations_pb2, errors_pb2
 
 METHODS = {path_of(method): method for method in every_method()}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture
+def http(api: JsonApi) -> httpx.AsyncClient:
     """A client of the shared service."""
-    async with client_of(world.http) as client:
-        yield client
+    return api.http
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def document(http: httpx.AsyncClient) -> dict[str, Any]:
+async def document(api: JsonApi) -> dict[str, Any]:
     """The description as it is served."""
-    found: dict[str, Any] = (await http.get("/openapi.json")).json()
+    found: dict[str, Any] = (await api.http.get("/openapi.json")).json()
     return found
 
 

@@ -33,6 +33,7 @@ from tests.support.service import (
     packed,
     received,
     refused,
+    reported,
     shipped,
 )
 from tracechain.domain.party import Role
@@ -80,6 +81,7 @@ class Goods:
     event_id: str
     document: str
     credential: str
+    report: str
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -112,6 +114,7 @@ async def goods(world: World) -> Goods:
         answer.results[0].event_id,
         answer.document,
         credentials.credentials[0].name,
+        await reported(world, "210102"),
     )
 
 
@@ -187,6 +190,16 @@ FOREIGN: dict[str, tuple[Make, Callable[[Goods], str], str]] = {
         lambda g: g.lot.name,
         ABSENT_BATCH,
     ),
+    "IssuanceService.SetLinkSet": (
+        lambda name: issuance_pb2.SetLinkSetRequest(name=name, link_set=issuance_pb2.LinkSet()),
+        lambda g: g.lot.name,
+        ABSENT_BATCH,
+    ),
+    "IssuanceService.GetLinkSet": (
+        lambda name: issuance_pb2.GetLinkSetRequest(name=name),
+        lambda g: f"products/{g.lot.gtin}",
+        f"products/{ABSENT_GTIN}",
+    ),
     "IssuanceService.RenderLabels": (
         lambda name: issuance_pb2.RenderLabelsRequest(
             parent=name, order="t", format=issuance_pb2.LABEL_FORMAT_PDF
@@ -246,6 +259,11 @@ FOREIGN: dict[str, tuple[Make, Callable[[Goods], str], str]] = {
         lambda g: g.recall,
         f"{ABSENT_BATCH}/recalls/77",
     ),
+    "SupervisionService.GetReport": (
+        lambda name: supervision_pb2.GetReportRequest(name=name),
+        lambda g: g.report,
+        f"divisions/210000/reports/{'0' * 32}",
+    ),
 }
 # Methods in which no tenant names an object of another, and why.
 NO_OBJECT = {
@@ -260,6 +278,7 @@ NO_OBJECT = {
     "IssuanceService.ListProducts": "lists what the caller sees; see test_registering",
     "EventService.CaptureEvents": "anybody may say something of any goods; conflicts mark it",
     "EventService.StreamCaptureEvents": "as CaptureEvents",
+    "SupervisionService.ListReports": "lists what the caller sees; see test_pages",
     "EventService.ListEvents": "an empty list for both; tested below",
 }
 
@@ -340,7 +359,8 @@ async def test_the_same_request_of_its_owner_finds_the_object(
         given = (await world.issuer.admin.CreateIssuerKey(request)).name
     if name == "SupervisionService.LiftRecall":
         given = (await goods.lot.recall(request_id="spare", units=[goods.unit])).name
-    assert await call(world.issuer, name, make(given))
+    owner = world.liaoning if name == "SupervisionService.GetReport" else world.issuer
+    assert await call(owner, name, make(given))
 
 
 @pytest.mark.parametrize("name", PRIVATE)

@@ -9,28 +9,49 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import grpc
 import httpx
 from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 
-from tests.support.service import TIMEOUT, Caller, Refusal
+from tests.support.service import (
+    TIMEOUT,
+    Caller,
+    Refusal,
+    World,
+    access_of,
+    answers,
+    every_method,
+)
+from tracechain.v1 import annotations_pb2
 
 PACKAGE = "tracechain.v1"
 END = 2
+METHODS = {method.full_name.removeprefix(f"{PACKAGE}."): method for method in every_method()}
+_CALLERS = {
+    annotations_pb2.ROLE_ISSUER: "issuer",
+    annotations_pb2.ROLE_HANDLER: "shop",
+    annotations_pb2.ROLE_INSPECTOR: "liaoning",
+    annotations_pb2.ROLE_OPERATOR: "operator",
+}
 
 
 class HttpRefused(Exception):
     """A call that failed: the HTTP status, and what was said."""
 
-    def __init__(self, status: int, error: dict[str, Any]) -> None:
+    def __init__(
+        self, status: int, error: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(f"{status} {error}")
         self.status = status
+        self.headers = headers or {}
         self.refusal = refusal_of(error)
 
 
@@ -153,12 +174,51 @@ def read(answer: httpx.Response) -> Any:
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
     if answer.status_code != 200:
-        raise HttpRefused(answer.status_code, answer.json())
+        raise HttpRefused(answer.status_code, answer.json(), answer.headers)
     return answer.json()
 
 
 def _headers(caller: Caller | None) -> dict[str, str]:
     return dict(caller.metadata) if caller else {}
+
+
+def is_safe(method: MethodDescriptor) -> bool:
+    """Whether a method changes nothing."""
+    return method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+
+
+def streams(method: MethodDescriptor) -> bool:
+    """Whether a method has more than one request or answer."""
+    return bool(method.client_streaming or method.server_streaming)
+
+
+def caller_of(world: World, method: MethodDescriptor) -> Caller:
+    """Somebody who may call a method."""
+    roles = access_of(method).roles
+    found: Caller = getattr(world, _CALLERS[roles[0]]) if roles else world.nobody
+    return found
+
+
+async def by_grpc(caller: Caller, method: MethodDescriptor, request: Any) -> Refusal | list[Any]:
+    """What gRPC answers, as JSON."""
+    message = json_format.ParseDict(request, GetMessageClass(method.input_type)())
+    try:
+        found = await answers(caller.channel, method, message, caller.metadata)
+    except grpc.aio.AioRpcError as error:
+        return Refusal.of(error)
+    return [json_format.MessageToDict(answer) for answer in found]
+
+
+async def by_http(
+    api: JsonApi, caller: Caller, method: MethodDescriptor, request: Any
+) -> Refusal | list[Any]:
+    """What HTTP answers."""
+    try:
+        if streams(method):
+            return await api.stream(method, [request], caller)
+        return [await api.call(method, request, caller)]
+    except HttpRefused as error:
+        return error.refusal
 
 
 def client_of(url: str) -> httpx.AsyncClient:

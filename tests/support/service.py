@@ -29,8 +29,10 @@ from google.rpc import error_details_pb2, status_pb2
 
 import tracechain.v1
 from tracechain.bootstrap import App, Ports, build, serve
+from tracechain.domain.batch_key import derived
 from tracechain.domain.identifiers import gs1_check_digit
 from tracechain.domain.party import Party, PartyKind, Role
+from tracechain.domain.report import Report, ReportKind, province_place
 from tracechain.domain.text import LocalizedText
 from tracechain.settings import Settings
 from tracechain.v1 import admin_pb2 as admin
@@ -205,6 +207,16 @@ async def answers(
                 break
         return found
     return [await call]
+
+
+async def reported(world: World, region: str, text: str = "", photo: bytes | None = None) -> str:
+    """The name of a report from a division, as the page for reports keeps one."""
+    number = next(world.numbers)
+    report = Report(
+        f"{number:032x}", region, ReportKind.OTHER, text, "https://x", "", "", micros(number)
+    )
+    await world.app.store.put_report(derived(province_place(region)), report, photo)
+    return f"divisions/{region[:2]}0000/reports/{report.report_id}"
 
 
 async def refused(call: Any) -> Refusal:

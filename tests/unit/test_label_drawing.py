@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from dataclasses import replace
 
 import pypdfium2
@@ -21,6 +22,8 @@ from tests.support.labels import (
     symbol_image,
 )
 from tests.support.zpl import print_zpl
+from tracechain.adapters.labels.drawing import bind_labels
+from tracechain.app.ports import FilePart
 from tracechain.domain.label import LabelFormat
 from tracechain.domain.label_design import LabelPlan, text_em
 from tracechain.domain.qr import ErrorCorrection
@@ -197,3 +200,19 @@ def test_a_sheet_is_small() -> None:
     plan = planned(LabelFormat.PDF, pins=True)
     (data,) = files_of(plan, made_labels(24)).values()
     assert len(data) / 24 < 3000
+
+
+def test_a_pdf_of_any_length_takes_no_more_memory_than_its_next_part() -> None:
+    binding = bind_labels(planned(LabelFormat.PDF))
+    page = [FilePart("labels.pdf", bytes(10_000))]
+    binding.add(page)
+    tracemalloc.start()
+    try:
+        total = sum(len(part.data) for _ in range(3000) for part in binding.add(page))
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert total > 30_000_000
+    assert peak < 300_000
+    # Of each page two places in the file are kept.
+    assert held < 3000 * 40

@@ -6,9 +6,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from tracechain.domain.link_set import Link, LinkSet
 from tracechain.domain.party import Credential, CredentialKind, Party, PartyKind, Role
 from tracechain.domain.product import License, Product
 from tracechain.domain.recall import Recall, RecallKind
+from tracechain.domain.report import Report, ReportKind
 from tracechain.domain.text import LocalizedText
 
 
@@ -104,3 +106,26 @@ def recall_from_json(text: str, lift_time: int | None, lift_reason: str) -> Reca
         lift_time,
         lift_reason,
     )
+
+
+def link_set_to_json(links: LinkSet) -> str:
+    """The links as JSON text; their time is kept beside it, not in it."""
+    return dumps([asdict(link) for link in links.links])
+
+
+def link_set_from_json(text: str, change_time: int) -> LinkSet:
+    """The links that `link_set_to_json` wrote."""
+    return LinkSet(tuple(Link(**item) for item in json.loads(text)), change_time)
+
+
+def report_to_json(report: Report) -> str:
+    """A report as JSON text; whether it has a photograph is told by what is kept beside it."""
+    data = asdict(report)
+    del data["has_photo"]
+    return dumps(data)
+
+
+def report_from_json(text: str, has_photo: bool) -> Report:
+    """The report that `report_to_json` wrote."""
+    data = json.loads(text)
+    return Report(**{**data, "kind": ReportKind(data["kind"])}, has_photo=has_photo)

@@ -126,6 +126,16 @@ TABLES = (
         "batch_key unit device",
         "batch_key:i unit:i device:b window_start:i count:i",
     ),
+    _table(
+        "link_set",
+        "batch_key",
+        "batch_key:i change_time:i body:t",
+    ),
+    _table(
+        "report",
+        "batch_key report_id",
+        "batch_key:i report_id:t region:t create_time:i body:t photo:b?",
+    ),
 )
 BY_NAME = {table.name: table for table in TABLES}
 # What an empty store has nevertheless: the counters, at zero.

@@ -86,6 +86,7 @@ _REFERENCES: dict[str, list[_Reference]] = {
     "touch": [("BATCH_MISSING", "batch", _registered), ("EVENT_MISSING", "event", _event)],
     "unit_scan": [("BATCH_MISSING", "batch", _registered)],
     "claim": [("BATCH_MISSING", "batch", _registered)],
+    "link_set": [("BATCH_MISSING", "batch", _registered)],
 }
 
 

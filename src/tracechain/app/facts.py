@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from tracechain.app.ports import BatchStore, Cache, Directory, ScanAnswer
 from tracechain.app.stories import Stories
 from tracechain.app.visibility import Visibility
-from tracechain.domain.custody import UnitState
+from tracechain.domain.custody import Story, UnitState
 from tracechain.domain.product import merge_runs
 from tracechain.domain.story import Spot, assemble
 from tracechain.domain.text import LocalizedText
@@ -66,7 +66,7 @@ class UnitFactSource:
     def __init__(self, stories: Stories) -> None:
         self._stories = stories
         # Units with the same touches, and in no container, have the same story.
-        self._known: dict[tuple[int, str], tuple[tuple[Touch, ...], UnitState, bool]] = {}
+        self._known: dict[tuple[int, str], tuple[tuple[Touch, ...], Story]] = {}
 
     async def unit(self, at: Spot, found: ScanAnswer, issuer: str) -> UnitFacts:
         """The facts of the unit at (batch number, index) of this issuer (GLN)."""
@@ -76,7 +76,7 @@ class UnitFactSource:
         key = (id(touches), issuer)
         known = self._known.get(key)
         if known is not None:
-            return UnitFacts(known[1], known[2], found.claim_time)
+            return _facts(known[1], found)
         loaded: dict[Spot, Sequence[Touch]] = {at: touches}
         await self._stories.climb(loaded)
         story = assemble(at, "", loaded, issuer).story
@@ -84,8 +84,12 @@ class UnitFactSource:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             # The touches are kept, so that their identity cannot be given to another tuple.
-            self._known[key] = (touches, story.state, story.commissioned)
-        return UnitFacts(story.state, story.commissioned, found.claim_time)
+            self._known[key] = (touches, story)
+        return _facts(story, found)
+
+
+def _facts(story: Story, found: ScanAnswer) -> UnitFacts:
+    return UnitFacts(story.state, story.commissioned, found.claim_time, story.steps)
 
 
 class CachedFacts:

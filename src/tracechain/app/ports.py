@@ -16,9 +16,11 @@ from tracechain.domain.claim import Claim, ClaimAttempt
 from tracechain.domain.keys import IssuerKey
 from tracechain.domain.label import Label
 from tracechain.domain.label_design import LabelPlan
+from tracechain.domain.link_set import LinkSet
 from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Allocation, Batch, Product
 from tracechain.domain.recall import Recall
+from tracechain.domain.report import Report
 from tracechain.domain.scan import Scan, ScanHistory
 from tracechain.domain.touch import Thing, Touch
 
@@ -214,7 +216,35 @@ class ScanStore(Protocol):
         nobody has."""
 
 
-class Store(Directory, BatchStore, EventStore, ScanStore, Protocol):
+class PublicStore(Protocol):
+    """What the pages for everybody show and take. Each write is one transaction."""
+
+    async def put_links(self, batch_key: int, links: LinkSet) -> LinkSet:
+        """Puts the links of a product or batch in the place of those before, and gives what is
+        kept then: of two writers the one with the later time wins, whichever comes last."""
+
+    async def get_links(self, batch_key: int) -> LinkSet | None: ...
+
+    async def put_report(self, batch_key: int, report: Report, photo: bytes | None) -> Report:
+        """Keeps a report, or gives the one that has its id already; never overwrites."""
+
+    async def get_report(
+        self, batch_key: int, report_id: str
+    ) -> tuple[Report, bytes | None] | None:
+        """A report with its photograph."""
+
+    async def list_reports(
+        self, batch_key: int, region: str, before: str, limit: int
+    ) -> list[Report]:
+        """Those under the key whose region starts with `region`, latest id first, with ids below
+        `before` (empty: all)."""
+
+    async def list_latest_recalls(self, limit: int) -> list[Recall]:
+        """The latest recalls of all batches, lifted ones too, latest first. It asks every part
+        of a store that is spread out: no call waits for it."""
+
+
+class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, Protocol):
     """All of it, as one deployment provides it. One conformance suite runs over each."""
 
     async def check(self) -> None:

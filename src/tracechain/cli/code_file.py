@@ -1,8 +1,9 @@
 """Codes from a file that `tracechain issue` wrote, every line of it checked before it is used.
 
 A label that is printed from a wrong line is a product that is called counterfeit at its first
-scan. So each signature is checked against the published keys; what a line says twice (the code,
-and its serial) must agree. The proof of a compact code only the service can check: those pass.
+scan, or one of two that carry the same code. So each signature is checked against the published
+keys, what a line says twice (the code, and its serial) must agree, and indices only grow: no line
+is there twice. The proof of a compact code only the service can check: those pass.
 """
 
 from __future__ import annotations
@@ -45,12 +46,19 @@ class CodeFile:
 
 def read_code_file(path: Path, keys: Mapping[int, VerifyingKey], *, pins: bool) -> CodeFile:
     """Reads and checks a file. Raises Stop: NO_CODES, NOT_A_CODE_FILE, NO_PINS, CODE_NOT_OURS,
-    CODES_MIXED; and OSError."""
-    count = 0
+    CODES_MIXED, CODE_REPEATED; and OSError."""
+    count, index = 0, -1
     gtin = first = last = resolver = ""
     for line, row in _rows(path):
         uri, serial, pin = row.get("uri", ""), row.get("serial", ""), row.get("pin", "")
         where = f"{path}, line {line}"
+        before, index = index, _number(row.get("index", ""), where)
+        if index <= before:
+            raise Stop(
+                "CODE_REPEATED",
+                f"{where}: index {index} comes after {before}",
+                "Each code is for one label: leave lines out, but repeat and move none.",
+            )
         if pins and not pin:
             raise Stop(
                 "NO_PINS", f"{where}: there is no PIN", "Issue with --pins, or print without."
@@ -81,9 +89,15 @@ def read_code_file(path: Path, keys: Mapping[int, VerifyingKey], *, pins: bool) 
     return CodeFile(path, count, gtin, first, last)
 
 
+def _number(text: str, where: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise Stop("NOT_A_CODE_FILE", f"{where}: there is no index of the code")
+
+
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Number and fields of each line. Raises Stop NOT_A_CODE_FILE."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             start = file.read(1)
             file.seek(0)
@@ -98,7 +112,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
 
 def _csv_rows(file: IO[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
     reader = csv.DictReader(_bounded(file), strict=True)
-    if reader.fieldnames is not None and not {"uri", "serial"} <= set(reader.fieldnames):
+    if reader.fieldnames and not {"index", "serial", "uri"} <= set(reader.fieldnames):
         raise ValueError
     for row in reader:
         # What is missing is None, what is too much is a list: neither is text.
@@ -112,7 +126,7 @@ def _json_rows(file: IO[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
         row: Any = json.loads(line)
         if not isinstance(row, dict):
             raise ValueError
-        yield number, {key: value for key, value in row.items() if isinstance(value, str)}
+        yield number, {k: str(value) for k, value in row.items() if isinstance(value, str | int)}
 
 
 def _bounded(file: IO[str]) -> Iterator[str]:

@@ -34,6 +34,7 @@ def label_files(path: Path, format: LabelFormat) -> Iterator[LabelFiles]:
     if path.exists():
         raise Stop("FILE_EXISTS", f"{path} exists; nothing is written over", "Name another.")
     beside = path.with_name(path.name + ".part")
+    _remove(beside)
     try:
         with ExitStack() as stack:
             if format.has_pages:
@@ -42,7 +43,6 @@ def label_files(path: Path, format: LabelFormat) -> Iterator[LabelFiles]:
                 archive = zipfile.ZipFile(stack.enter_context(_owned(beside)), "w")
                 yield stack.enter_context(_Zip(stack.enter_context(archive)))
             else:
-                _remove(beside)
                 beside.mkdir(0o700, parents=True)
                 yield stack.enter_context(_Folder(beside))
         beside.rename(path)
@@ -52,7 +52,7 @@ def label_files(path: Path, format: LabelFormat) -> Iterator[LabelFiles]:
 
 
 def _owned(path: Path) -> IO[bytes]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 

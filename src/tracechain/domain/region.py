@@ -154,3 +154,9 @@ class Region:
 
     def __str__(self) -> str:
         return self.code
+
+
+def divisions(lang: Language = "zh") -> list[tuple[str, str]]:
+    """The divisions whose names are known, as (code, name): provinces, each before its own."""
+    codes = [f"{code}0000" for code in _PROVINCES] + [f"{code}00" for code in _LIAONING]
+    return [(code, Region(code).display(lang)) for code in sorted(codes)]

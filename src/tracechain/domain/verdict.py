@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tracechain.domain.code import ScannedCode
-from tracechain.domain.custody import UnitState
+from tracechain.domain.custody import Step, UnitState
 from tracechain.domain.product import Batch, IssuedRun, Product
 from tracechain.domain.recall import Recall, RecallKind, RecallScope
 from tracechain.domain.scan import ScanHistory, Suspicion
@@ -87,11 +87,12 @@ class BatchFacts:
 
 # These three are made anew for every scan: as tuples they cost a third.
 class UnitFacts(NamedTuple):
-    """What is known of one unit: the state that its story leads to, and its claim."""
+    """What is known of one unit: the state that its story leads to, its claim, and the story."""
 
     state: UnitState
     commissioned: bool
     claim_time: int | None = None
+    steps: tuple[Step, ...] = ()
 
 
 class Facts(NamedTuple):
@@ -108,7 +109,8 @@ class Facts(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The answer. `reasons` are in the order of their weight; the first makes the message."""
+    """The answer. `reasons` are in the order of their weight; the first makes the message.
+    `steps` are all of the unit's story: see `journey` for what anybody may see of it."""
 
     outcome: Outcome
     issuance: Issuance
@@ -122,6 +124,7 @@ class Verdict(NamedTuple):
     previous_scans: int = 0
     claim_time: int | None = None
     notice: LocalizedText | None = None
+    steps: tuple[Step, ...] = ()
 
 
 _STATE_REASONS = {
@@ -221,6 +224,7 @@ def decide(facts: Facts) -> Verdict:
         before.count if before else 0,
         facts.unit.claim_time,
         notice,
+        facts.unit.steps,
     )
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tracechain.domain.claim import ClaimStatus
+from tracechain.domain.party import PartyKind
 from tracechain.domain.text import LocalizedText
-from tracechain.domain.verdict import VerdictReason
+from tracechain.domain.verdict import Outcome, VerdictReason
 
 _R = VerdictReason
 _WORDS: dict[VerdictReason, LocalizedText] = {
@@ -112,3 +116,145 @@ _WORDS: dict[VerdictReason, LocalizedText] = {
 def words(reason: VerdictReason) -> LocalizedText:
     """The words for a reason; a verdict speaks with those of its first."""
     return _WORDS[reason]
+
+
+_HEADLINES = {
+    Outcome.GENUINE: LocalizedText("真品", "Genuine"),
+    Outcome.CAUTION: LocalizedText("请注意", "Caution"),
+    Outcome.COUNTERFEIT: LocalizedText("假冒", "Counterfeit"),
+    Outcome.UNKNOWN: LocalizedText("无法判断", "Cannot tell"),
+}
+
+
+def headline(outcome: Outcome) -> LocalizedText:
+    """The verdict in a word or two."""
+    return _HEADLINES[outcome]
+
+
+_REPORT = LocalizedText(
+    "不要购买、食用或使用；保留包装和购货凭证，拨打 12315 或在本页举报。",
+    "Do not buy or use it. Keep the package and the receipt, and call 12315 or report it below.",
+)
+_RETURN = LocalizedText(
+    "立即停止食用或使用，保留产品，凭购货凭证向销售者或厂家退货。",
+    "Stop using it now, keep it, and return it to the shop or the manufacturer with the receipt.",
+)
+_SCRATCH = LocalizedText(
+    "刮开涂层，在下方输入验证码：首个正确输入者即为认领人。",
+    "Scratch the layer and enter the PIN below: who enters it right first has claimed the item.",
+)
+_COMPARE = LocalizedText(
+    "核对下方的产品名称、批号和日期与包装是否一致，不一致请举报。",
+    "Compare name, lot and dates below with the package. Where they differ, report it.",
+)
+_RESCAN = LocalizedText(
+    "用本页的扫码功能重新扫描标签，并核对网址是否为本服务的网址。",
+    "Scan the label again with this site's own scanner, and look whether the address is ours.",
+)
+_ASK = LocalizedText(
+    "向销售者索要进货凭证，或向厂家核实后再使用。",
+    "Ask the shop where it bought the product, or ask the manufacturer, before you use it.",
+)
+_PROVED = (_REPORT,)
+_RECALLED = (_RETURN,)
+_DOUBTED = (_SCRATCH, _COMPARE)
+_ADVICE: dict[VerdictReason, tuple[LocalizedText, ...]] = {
+    _R.FIRST_SCAN: (_COMPARE, _SCRATCH),
+    _R.SCANNED_BEFORE: (_COMPARE, _SCRATCH),
+    _R.CLAIMED: (_COMPARE, _ASK),
+    _R.MALFORMED_CODE: (_RESCAN,),
+    _R.UNKNOWN_RESOLVER: (_RESCAN, _REPORT),
+    _R.TOKEN_FALSE: _PROVED,
+    _R.NOT_ISSUED: _PROVED,
+    _R.DESTROYED: _PROVED,
+    _R.NOT_ACTIVATED: _PROVED,
+    _R.STOLEN: _PROVED,
+    _R.CONSUMED: _PROVED,
+    _R.UNKNOWN_KEY: (_RESCAN, _ASK),
+    _R.UNKNOWN_PRODUCT: (_RESCAN, _ASK),
+    _R.KEY_REVOKED: (_ASK,),
+    _R.SOLD: _DOUBTED,
+    _R.EXPORTED: (_ASK,),
+    _R.RECALLED_BATCH: _RECALLED,
+    _R.RECALLED_RANGE: _RECALLED,
+    _R.RECALLED_UNIT: _RECALLED,
+    _R.BLOCKED: (_ASK,),
+    _R.EXPIRED: _RECALLED,
+    _R.IMPOSSIBLE_TRAVEL: _DOUBTED,
+    _R.MANY_DEVICES: _DOUBTED,
+}
+
+
+def advice(reasons: Sequence[VerdictReason]) -> tuple[LocalizedText, ...]:
+    """What to do now, by the weightiest reason."""
+    return _ADVICE[reasons[0]]
+
+
+_STEPS = {
+    "commissioning": LocalizedText("生产赋码", "Made and labelled"),
+    "creating_class_instance": LocalizedText("生产", "Made"),
+    "packing": LocalizedText("装箱", "Packed"),
+    "unpacking": LocalizedText("拆箱", "Unpacked"),
+    "repackaging": LocalizedText("重新包装", "Packed anew"),
+    "storing": LocalizedText("入库", "Stored"),
+    "stocking": LocalizedText("上架", "Put on the shelf"),
+    "shipping": LocalizedText("发货", "Shipped"),
+    "departing": LocalizedText("启运", "Departed"),
+    "transporting": LocalizedText("运输", "On the way"),
+    "arriving": LocalizedText("到达", "Arrived"),
+    "receiving": LocalizedText("收货", "Received"),
+    "accepting": LocalizedText("验收", "Accepted"),
+    "inspecting": LocalizedText("检验", "Inspected"),
+    "sampling": LocalizedText("抽样", "Sampled"),
+    "retail_selling": LocalizedText("零售售出", "Sold"),
+    "dispensing": LocalizedText("配发", "Dispensed"),
+    "exporting": LocalizedText("出口", "Exported"),
+    "destroying": LocalizedText("销毁", "Destroyed"),
+    "decommissioning": LocalizedText("停用", "Taken out of use"),
+}
+_OTHER_STEP = LocalizedText("其他环节", "Another step")
+_KINDS = {
+    PartyKind.ISSUER: LocalizedText("生产企业", "manufacturer"),
+    PartyKind.CARRIER: LocalizedText("承运企业", "carrier"),
+    PartyKind.DISTRIBUTOR: LocalizedText("经销企业", "distributor"),
+    PartyKind.RETAILER: LocalizedText("零售企业", "shop"),
+    PartyKind.REGULATOR: LocalizedText("监管部门", "regulator"),
+}
+_CLAIMS = {
+    ClaimStatus.CLAIMED: LocalizedText(
+        "验证码正确，此前无人认领：认领成功。",
+        "The PIN is right and nobody claimed it before: yours.",
+    ),
+    ClaimStatus.CLAIMED_BY_YOU: LocalizedText(
+        "验证码正确，本设备此前已认领。", "The PIN is right; this device claimed the item before."
+    ),
+    ClaimStatus.CLAIMED_BEFORE: LocalizedText(
+        "验证码正确，但此前已被他人认领：若产品是新购的，标签很可能被复制，请举报。",
+        "The PIN is right, but somebody else claimed it before. If you bought it new, the label "
+        "was probably copied: report it.",
+    ),
+    ClaimStatus.WRONG_PIN: LocalizedText(
+        "验证码不正确，请核对后再试。", "The PIN is wrong. Compare it with the label and try again."
+    ),
+    ClaimStatus.TOO_MANY_TRIES: LocalizedText(
+        "错误次数过多，请一小时后再试。", "Too many wrong PINs. Please try again in an hour."
+    ),
+    ClaimStatus.NOT_ISSUED: LocalizedText(
+        "该码并非厂家签发，无法认领。", "This code was never issued, so there is nothing to claim."
+    ),
+}
+
+
+def step_words(step: str) -> LocalizedText:
+    """A business step of CBV 2.0 for a person."""
+    return _STEPS.get(step, _OTHER_STEP)
+
+
+def kind_words(kind: PartyKind | None) -> LocalizedText:
+    """What kind of party it is; nothing for one that is not known."""
+    return _KINDS.get(kind, LocalizedText()) if kind else LocalizedText()
+
+
+def claim_words(status: ClaimStatus) -> LocalizedText:
+    """What became of a claim."""
+    return _CLAIMS[status]

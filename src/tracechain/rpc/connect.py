@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 import grpc
 from connectrpc.compression.gzip import GzipCompression
+from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
@@ -27,9 +28,16 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tracechain.domain.errors import InvalidArgument
 from tracechain.rpc.admission import Room
-from tracechain.rpc.connect_errors import UNIMPLEMENTED, HttpRefused, connect_error, translated
+from tracechain.rpc.connect_errors import (
+    UNIMPLEMENTED,
+    HttpRefused,
+    connect_error,
+    headers_of,
+    translated,
+)
 from tracechain.rpc.connect_form import Form, Raw
 from tracechain.rpc.gate import Gate, Guard
+from tracechain.rpc.intake import Intake
 from tracechain.rpc.server import Servicer
 from tracechain.rpc.status import described, trailers
 from tracechain.v1 import annotations_pb2
@@ -44,6 +52,8 @@ _CERTIFICATE: ContextVar[bytes] = ContextVar("certificate", default=b"")
 _UNARY = "application/"
 _STREAM = "application/connect+"
 _FAST = 1
+# So many of the largest messages may be on their way in at once.
+_INTAKE = 32
 
 
 class ConnectApp:
@@ -61,6 +71,7 @@ class ConnectApp:
             for servicer in servicers
             for method in servicer.service.methods
         }
+        self._intake = Intake(_INTAKE * max_message_bytes)
         self._app = _Application(self._methods, forms, max_message_bytes)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -69,16 +80,19 @@ class ConnectApp:
         if scope["type"] != "http":
             return
         try:
-            self._check(scope)
+            method = self._method(scope)
         except HttpRefused as error:
             await error.answer(send)
         except InvalidArgument as error:
             await HttpRefused(HTTPStatus.BAD_REQUEST, trailers(error)).answer(send)
         else:
             _CERTIFICATE.set(_certificate(scope))
-            await self._app(scope, receive, send)
+            if method.is_stream:
+                await self._app(scope, receive, send)
+            else:
+                await self._intake.serve(self._app, scope, receive, send)
 
-    def _check(self, scope: Any) -> None:
+    def _method(self, scope: Any) -> _Method:
         method = self._methods.get(scope["path"])
         if method is None:
             raise HttpRefused(
@@ -103,6 +117,7 @@ class ConnectApp:
                 ),
                 [(b"accept-post", taken.encode())],
             )
+        return method
 
 
 class _Method:
@@ -118,11 +133,12 @@ class _Method:
         self.guard = guard
         self._call = call
         self._request = GetMessageClass(method.input_type)
-        streams = method.client_streaming or method.server_streaming
+        self.is_stream = method.client_streaming or method.server_streaming
         is_safe = (
-            method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS and not streams
+            method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+            and not self.is_stream
         )
-        kind = _STREAM if streams else _UNARY
+        kind = _STREAM if self.is_stream else _UNARY
         self.forms = {f"{kind}{form.name()}": form for form in forms}
         self.verbs = ("GET", "POST") if is_safe else ("POST",)
         assert method.containing_service is not None
@@ -217,17 +233,24 @@ class _Doorkeeper:
         context.response_headers["cache-control"] = "no-store"
         room = self._guard(context).room
         if room.taken >= room.limit:
-            raise connect_error(room.refusal)
+            raise _with_headers(connect_error(room.refusal), context)
 
     async def on_end(
         self, _: None, context: RequestContext[Any, Any], error: Exception | None
     ) -> None:
         """Raises what the caller is told in place of the error."""
         if error is not None:
-            raise translated(error, self._guard(context))
+            raise _with_headers(translated(error, self._guard(context)), context)
 
     def _guard(self, context: RequestContext[Any, Any]) -> Guard:
         return self._guards[f"/{context.method.service_name}/{context.method.name}"]
+
+
+def _with_headers(error: ConnectError, context: RequestContext[Any, Any]) -> ConnectError:
+    """The error, after what plain HTTP says of it was put into the answer's headers."""
+    for name, value in headers_of(error):
+        context.response_headers[name] = value
+    return error
 
 
 @contextmanager

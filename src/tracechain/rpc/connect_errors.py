@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -54,6 +55,16 @@ def translated(error: Exception, guard: Guard) -> ConnectError:
     packed = any_pb2.Any()
     packed.Pack(_OWN.get(error.code, _MALFORMED))
     return ConnectError(error.code, error.message, [_Detail(packed)])
+
+
+def headers_of(error: ConnectError) -> Iterator[tuple[str, str]]:
+    """What an error says to those who know HTTP only (RFC 9110 sections 10.2.3 and 11.6.1)."""
+    if error.code is Code.UNAUTHENTICATED:
+        yield "www-authenticate", "Bearer"
+    for detail in error.details:
+        if detail.type_name == error_details_pb2.RetryInfo.DESCRIPTOR.full_name:
+            delay = error_details_pb2.RetryInfo.FromString(detail.message_bytes).retry_delay
+            yield "retry-after", str(max(1, math.ceil(delay.ToNanoseconds() / 1e9)))
 
 
 class HttpRefused(Exception):

@@ -13,9 +13,11 @@ from tracechain.domain.code import Algorithm
 from tracechain.domain.conflict import Conflict
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.keys import IssuerKey
+from tracechain.domain.link_set import Link, LinkSet
 from tracechain.domain.party import Credential, Party, PartyKind
 from tracechain.domain.product import Batch, License, Product
 from tracechain.domain.recall import Recall
+from tracechain.domain.report import Report
 from tracechain.domain.text import LocalizedText
 from tracechain.rpc import names
 from tracechain.v1 import (
@@ -216,6 +218,53 @@ def recall(value: Recall, gtin: str, lot: str) -> supervision_pb2.Recall:
         by_regulator=value.by_regulator,
         create_time=timestamp(value.create_time),
         lift_time=timestamp(value.lift_time),
+    )
+
+
+def link_set(value: LinkSet, name: str) -> issuance_pb2.LinkSet:
+    """The links of what `name` names."""
+    return issuance_pb2.LinkSet(
+        name=name,
+        links=[
+            issuance_pb2.ResolverLink(
+                link_type=link.link_type,
+                href=link.href,
+                title=link.title,
+                language=link.language,
+                context=link.context,
+                media_type=link.media_type,
+            )
+            for link in value.links
+        ],
+        change_time=timestamp(value.change_time or None),
+    )
+
+
+def read_link_set(message: issuance_pb2.LinkSet) -> LinkSet:
+    """Links as they were sent."""
+    return LinkSet(
+        tuple(
+            Link(
+                link.link_type, link.href, link.title, link.language, link.context, link.media_type
+            )
+            for link in message.links
+        )
+    )
+
+
+def report(value: Report, photo: bytes | None = None) -> supervision_pb2.Report:
+    """A report."""
+    return supervision_pb2.Report(
+        name=names.report(value.region, value.report_id),
+        region=value.region,
+        kind=number(supervision_pb2.ReportKind, value.kind),  # type: ignore[arg-type]
+        text=value.text,
+        code=value.code,
+        gtin=value.gtin,
+        issuer_gln=value.issuer_gln,
+        create_time=timestamp(value.create_time),
+        has_photo=value.has_photo,
+        photo=photo or b"",
     )
 
 

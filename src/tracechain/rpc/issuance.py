@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from tracechain.app.issuing import Issuing, Order
 from tracechain.app.labelling import Labelling
+from tracechain.app.linking import Linking
 from tracechain.app.products import Products
 from tracechain.domain.code import Profile
 from tracechain.domain.party import Principal
@@ -19,10 +20,13 @@ class IssuanceServicer:
 
     service = issuance_pb2.DESCRIPTOR.services_by_name["IssuanceService"]
 
-    def __init__(self, products: Products, issuing: Issuing, labelling: Labelling) -> None:
+    def __init__(
+        self, products: Products, issuing: Issuing, labelling: Labelling, linking: Linking
+    ) -> None:
         self._products = products
         self._issuing = issuing
         self._labelling = labelling
+        self._linking = linking
 
     async def CreateProduct(
         self, request: issuance_pb2.CreateProductRequest, principal: Principal
@@ -119,6 +123,21 @@ class IssuanceServicer:
                 ],
             )
 
+    async def SetLinkSet(
+        self, request: issuance_pb2.SetLinkSetRequest, principal: Principal
+    ) -> issuance_pb2.LinkSet:
+        gtin, lot = names.read_goods(request.name, "name")
+        links = convert.read_link_set(request.link_set)
+        kept = await self._linking.put(principal, gtin, lot, links)
+        return convert.link_set(kept, _goods(gtin, lot))
+
+    async def GetLinkSet(
+        self, request: issuance_pb2.GetLinkSetRequest, principal: Principal
+    ) -> issuance_pb2.LinkSet:
+        gtin, lot = names.read_goods(request.name, "name")
+        found = await self._linking.get(principal, gtin, lot)
+        return convert.link_set(found, _goods(gtin, lot))
+
     async def RenderLabels(
         self, request: issuance_pb2.RenderLabelsRequest, principal: Principal
     ) -> AsyncIterator[issuance_pb2.RenderLabelsResponse]:
@@ -127,3 +146,7 @@ class IssuanceServicer:
         async for drawn in self._labelling.stream(opened):
             for answer in convert_label.drawn(drawn):
                 yield answer
+
+
+def _goods(gtin: str, lot: str) -> str:
+    return names.batch(gtin, lot) if lot else names.product(gtin)

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.identifiers import gln, gtin14, lot
+from tracechain.domain.region import Region
 
 
 def parts(name: str, field: str, *collections: str) -> list[str]:
@@ -53,6 +54,24 @@ def read_batch(name: str, field: str) -> tuple[str, str]:
     """GTIN-14 and lot in the name of a batch."""
     gtin, number = parts(name, field, "products", "batches")
     return gtin14(gtin, field), lot(number, field)
+
+
+def read_goods(name: str, field: str) -> tuple[str, str]:
+    """GTIN-14 and lot in the name of a product or a batch; no lot for a product."""
+    if name.count("/") > 1:
+        return read_batch(name, field)
+    return read_product(name, field), ""
+
+
+def report(region: str, report_id: str) -> str:
+    """Name of a report: below the province of its division."""
+    return f"divisions/{region[:2]}0000/reports/{report_id}"
+
+
+def read_report(name: str, field: str) -> tuple[str, str]:
+    """Province and id in the name of a report."""
+    province, report_id = parts(name, field, "divisions", "reports")
+    return Region.parse(province, field).code, report_id
 
 
 def recall(gtin: str, lot: str, recall_id: str) -> str:

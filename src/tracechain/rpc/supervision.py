@@ -1,11 +1,12 @@
-"""SupervisionService: recalls and blocks."""
+"""SupervisionService: recalls and blocks, and what consumers report."""
 
 from __future__ import annotations
 
 from tracechain.app.recalling import Recalling, RecallRequest
+from tracechain.app.reporting import Reporting
 from tracechain.domain.party import Principal
 from tracechain.domain.recall import RecallKind
-from tracechain.rpc import convert, names
+from tracechain.rpc import convert, names, paging
 from tracechain.v1 import supervision_pb2 as pb
 
 
@@ -14,8 +15,9 @@ class SupervisionServicer:
 
     service = pb.DESCRIPTOR.services_by_name["SupervisionService"]
 
-    def __init__(self, recalling: Recalling) -> None:
+    def __init__(self, recalling: Recalling, reporting: Reporting) -> None:
         self._recalling = recalling
+        self._reporting = reporting
 
     async def CreateRecall(
         self, request: pb.CreateRecallRequest, principal: Principal
@@ -54,3 +56,20 @@ class SupervisionServicer:
         return convert.recall(
             await self._recalling.lift(principal, gtin, lot, recall_id, request.reason), gtin, lot
         )
+
+    async def ListReports(
+        self, request: pb.ListReportsRequest, principal: Principal
+    ) -> pb.ListReportsResponse:
+        kind = f"reports/{request.region}"
+        size = paging.size(request.page_size)
+        before = paging.after(kind, request.page_token)
+        found = await self._reporting.list(principal, request.region, before, size)
+        more = paging.token(kind, found[-1].report_id) if len(found) == size else ""
+        return pb.ListReportsResponse(
+            reports=[convert.report(report) for report in found], next_page_token=more
+        )
+
+    async def GetReport(self, request: pb.GetReportRequest, principal: Principal) -> pb.Report:
+        province, report_id = names.read_report(request.name, "name")
+        report, photo = await self._reporting.get(principal, province, report_id)
+        return convert.report(report, photo)

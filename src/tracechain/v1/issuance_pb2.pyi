@@ -638,6 +638,136 @@ class Code(_message.Message):
 Global___Code: _TypeAlias = Code  # noqa: Y015
 
 @_typing.final
+class ResolverLink(_message.Message):
+    """A link that the resolver may send a reader to (GS1-Conformant Resolver Standard)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_TYPE_FIELD_NUMBER: _builtins.int
+    HREF_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    link_type: _builtins.str
+    """Link type of the GS1 Web Vocabulary. gs1:defaultLink is where a browser is sent that asks for
+    the product or batch; never one that asks for a unit. Example: gs1:pip
+    """
+    href: _builtins.str
+    """Where it leads: an https address, at most 2000 characters."""
+    title: _builtins.str
+    """What is there, for a person, at most 200 characters."""
+    language: _builtins.str
+    """Language of what is there (BCP 47); empty for all. Example: zh"""
+    context: _builtins.str
+    """Context that it is for, such as a country; empty for all. Example: CN"""
+    media_type: _builtins.str
+    """Media type of what is there; empty for any. Example: text/html"""
+    def __init__(
+        self,
+        *,
+        link_type: _builtins.str = ...,
+        href: _builtins.str = ...,
+        title: _builtins.str = ...,
+        language: _builtins.str = ...,
+        context: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "href", b"href", "language", b"language", "link_type", b"link_type", "media_type", b"media_type", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolverLink: _TypeAlias = ResolverLink  # noqa: Y015
+
+@_typing.final
+class LinkSet(_message.Message):
+    """The links of a product or batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name of the product or batch: `products/{gtin}` or `products/{gtin}/batches/{lot}`.
+    Output only.
+    """
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolverLink]:
+        """At most 50; of those that suit a request equally well the first is taken."""
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When they were registered; absent where none were. Output only."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        links: _abc.Iterable[Global___ResolverLink] | None = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "links", b"links", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkSet: _TypeAlias = LinkSet  # noqa: Y015
+
+@_typing.final
+class SetLinkSetRequest(_message.Message):
+    """Registers links."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LINK_SET_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`products/{gtin}` or `products/{gtin}/batches/{lot}`."""
+    @_builtins.property
+    def link_set(self) -> Global___LinkSet:
+        """The links; none takes all away."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        link_set: Global___LinkSet | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["link_set", b"link_set"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_set", b"link_set", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLinkSetRequest: _TypeAlias = SetLinkSetRequest  # noqa: Y015
+
+@_typing.final
+class GetLinkSetRequest(_message.Message):
+    """Names whose links to get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`products/{gtin}` or `products/{gtin}/batches/{lot}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLinkSetRequest: _TypeAlias = GetLinkSetRequest  # noqa: Y015
+
+@_typing.final
 class RenderLabelsRequest(_message.Message):
     """Asks for labels of an order of codes."""
 

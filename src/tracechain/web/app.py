@@ -24,7 +24,8 @@ from tracechain.web.pages import Pages
 
 _LOG = structlog.get_logger(__name__)
 
-Handler = Callable[[Request], Awaitable[Response]]
+# What answers a request: a Response, or anything else that can be called as one.
+Handler = Callable[[Request], Awaitable[ASGIApp]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,14 @@ class Site:
         hosts: Iterable[str],
         *,
         mounts: Mapping[str, ASGIApp] | None = None,
-        otherwise: Handler | None = None,
+        otherwise: Route | None = None,
     ) -> None:
         self._pages = pages
         self._hosts = frozenset(host.lower() for host in hosts)
         self._below = [r for r in routes if r.path.endswith("/") and r.path != "/"]
         self._exact = {r.path: r for r in routes if r not in self._below}
         self._mounts = dict(mounts or {})
-        self._otherwise = Route("/", otherwise or _nothing)
+        self._otherwise = otherwise or Route("/", _nothing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI; only HTTP is spoken."""
@@ -67,6 +68,7 @@ class Site:
                 if path.startswith(prefix):
                     await mounted(scope, receive, send)
                     return
+        response: ASGIApp
         try:
             response = await self._answer(request, path)
         except ClientDisconnect:
@@ -79,7 +81,7 @@ class Site:
             response = self._incident(request, incident)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, path: str) -> Response:
+    async def _answer(self, request: Request, path: str) -> ASGIApp:
         if not self._is_ours(request.scope):
             raise InvalidArgument.of("host", "WRONG_HOST", "this service does not answer that name")
         route = self._exact.get(path) or next(

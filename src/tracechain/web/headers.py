@@ -28,8 +28,9 @@ POLICY = "; ".join(
 SECURITY: tuple[tuple[str, str], ...] = (
     ("content-security-policy", POLICY),
     ("x-content-type-options", "nosniff"),
-    # A code is a secret of who holds the product: no other site learns it from a link.
-    ("referrer-policy", "no-referrer"),
+    # A code is a secret of who holds the product: no other site learns it from a link. (With
+    # no-referrer our own forms would come without their origin.)
+    ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(self), geolocation=(), microphone=(), payment=(), usb=()"),

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tracechain.domain.region import Language
+
 _MOST = 32
-LANGUAGES = ("zh", "en")
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 def media_type(accept: str, offers: Sequence[str]) -> str:
@@ -19,7 +21,7 @@ def media_type(accept: str, offers: Sequence[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _media_type(accept: str, offers: tuple[str, ...]) -> str:
-    ranges = _weighted(accept)
+    ranges = weights(accept)
     if not ranges:
         return offers[0]
     best, weight = "", 0.0
@@ -32,11 +34,16 @@ def _media_type(accept: str, offers: tuple[str, ...]) -> str:
     return best
 
 
+def named(asked: str) -> Language | None:
+    """The language that is asked for by its name; None for any other text."""
+    return next((lang for lang in LANGUAGES if lang == asked), None)
+
+
 @lru_cache(maxsize=1024)
-def language(accept: str) -> str:
+def language(accept: str) -> Language:
     """`zh` or `en`: what `accept` weighs most, Chinese of equals and where it names neither."""
     best, weight = LANGUAGES[0], 0.0
-    ranges = _weighted(accept[:1024])
+    ranges = weights(accept[:1024])
     for offer in LANGUAGES:
         found = max(
             (w for tag, w in ranges.items() if tag.split("-", 1)[0] == offer),
@@ -47,7 +54,8 @@ def language(accept: str) -> str:
     return best
 
 
-def _weighted(header: str) -> dict[str, float]:
+def weights(header: str) -> dict[str, float]:
+    """What a header lists, in lower case, with its weights."""
     found: dict[str, float] = {}
     for item in header.split(",")[:_MOST]:
         name, *parameters = (part.strip().lower() for part in item.split(";"))

@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tracechain.web.negotiation import LANGUAGES, language
+from tracechain.domain.region import Language
+from tracechain.web.negotiation import language, named
 from tracechain.web.static import Static
 
 
@@ -33,15 +34,18 @@ class Pages:
     def answer(
         self,
         request: Request,
-        name: str,
+        template: str,
+        /,
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
+        lang: Language | None = None,
         **values: object,
     ) -> Response:
-        """A page that is nobody's to keep, unless `headers` say otherwise."""
-        lang = language_of(request)
-        text = self.render(name, lang, {"path": request.url.path, **values})
+        """A page that is nobody's to keep, unless `headers` say otherwise; in the language that
+        the request asks for, or in `lang`."""
+        lang = lang or language_of(request)
+        text = self.render(template, lang, {"here": f"{request.url.path}?", **values})
         return Response(
             text,
             status,
@@ -55,7 +59,7 @@ class Pages:
         )
 
 
-def language_of(request: Request) -> str:
+def language_of(request: Request) -> Language:
     """The language of an answer: what `lang` asks for, else what the browser would rather have."""
     asked = request.query_params.get("lang", "")
-    return asked if asked in LANGUAGES else language(request.headers.get("accept-language", ""))
+    return named(asked) or language(request.headers.get("accept-language", ""))

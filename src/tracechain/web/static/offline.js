@@ -65,9 +65,10 @@ function keepPlace(link, address) {
 /** The lots of a product that are being recalled and when the list was had, or null without one. */
 async function recallsOf(gtin, url) {
   try {
-    const { document: list, time } = await load(url, false);
-    const lots = list.recalls.filter((recall) => recall.gtin === gtin).map((recall) => recall.lot);
-    return { time, lots: [...new Set(lots)] };
+    const { document: feed, time } = await load(url, false);
+    const known = feed.items.map((item) => item._tracechain);
+    const running = known.filter((recall) => recall.gtin === gtin && recall.lifted === null);
+    return { time, lots: [...new Set(running.map((recall) => recall.lot))] };
   } catch {
     return null;
   }
@@ -98,4 +99,4 @@ function list(texts) {
 }
 
 const page = document.getElementById("offline");
-if (page) await show(page);
+if (page) show(page);

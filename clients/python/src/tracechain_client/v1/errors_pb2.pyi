@@ -252,6 +252,38 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The address is there, and not for this method of HTTP."""
     ERROR_REASON_WRONG_HOST: _ErrorReason.ValueType  # 232
     """The service does not answer the name that the request was sent to."""
+    ERROR_REASON_INVALID_DIGITAL_LINK: _ErrorReason.ValueType  # 233
+    """A GS1 Digital Link that breaks the syntax."""
+    ERROR_REASON_LINK_NOT_FOUND: _ErrorReason.ValueType  # 234
+    """No link of this type is registered."""
+    ERROR_REASON_INVALID_LINK_TYPE: _ErrorReason.ValueType  # 235
+    """Not a link type of the GS1 Web Vocabulary."""
+    ERROR_REASON_INVALID_LINK: _ErrorReason.ValueType  # 236
+    """Not an https address, or its language, context or media type is malformed."""
+    ERROR_REASON_DUPLICATE_LINK: _ErrorReason.ValueType  # 237
+    """Two links for the same type, language, context and media type."""
+    ERROR_REASON_FORM_REFUSED: _ErrorReason.ValueType  # 238
+    """The form was not given out by this site to this browser, or too long ago."""
+    ERROR_REASON_FOREIGN_ORIGIN: _ErrorReason.ValueType  # 239
+    """Another site sent the form."""
+    ERROR_REASON_TOO_MANY_REQUESTS: _ErrorReason.ValueType  # 240
+    """Too many forms from one client or for one code; later again."""
+    ERROR_REASON_BODY_TOO_LARGE: _ErrorReason.ValueType  # 241
+    """The body of the request is larger than is taken."""
+    ERROR_REASON_INVALID_FORM: _ErrorReason.ValueType  # 243
+    """The body of the request could not be read as a form."""
+    ERROR_REASON_INVALID_PHOTO: _ErrorReason.ValueType  # 244
+    """Not a JPEG, PNG or WebP picture, or a damaged one."""
+    ERROR_REASON_PHOTO_TOO_LARGE: _ErrorReason.ValueType  # 245
+    """The picture has more pixels than are taken."""
+    ERROR_REASON_REPORT_NOT_FOUND: _ErrorReason.ValueType  # 246
+    """There is no such report in the inspector's division."""
+    ERROR_REASON_NOT_ACCEPTABLE: _ErrorReason.ValueType  # 247
+    """What is there is offered in none of the media types that were asked for."""
+    ERROR_REASON_NOT_REGISTERED: _ErrorReason.ValueType  # 248
+    """Nothing is known here of what the link names."""
+    ERROR_REASON_BODY_TOO_SLOW: _ErrorReason.ValueType  # 249
+    """The body of the request did not come to its end in time."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -489,4 +521,36 @@ ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 231
 """The address is there, and not for this method of HTTP."""
 ERROR_REASON_WRONG_HOST: ErrorReason.ValueType  # 232
 """The service does not answer the name that the request was sent to."""
+ERROR_REASON_INVALID_DIGITAL_LINK: ErrorReason.ValueType  # 233
+"""A GS1 Digital Link that breaks the syntax."""
+ERROR_REASON_LINK_NOT_FOUND: ErrorReason.ValueType  # 234
+"""No link of this type is registered."""
+ERROR_REASON_INVALID_LINK_TYPE: ErrorReason.ValueType  # 235
+"""Not a link type of the GS1 Web Vocabulary."""
+ERROR_REASON_INVALID_LINK: ErrorReason.ValueType  # 236
+"""Not an https address, or its language, context or media type is malformed."""
+ERROR_REASON_DUPLICATE_LINK: ErrorReason.ValueType  # 237
+"""Two links for the same type, language, context and media type."""
+ERROR_REASON_FORM_REFUSED: ErrorReason.ValueType  # 238
+"""The form was not given out by this site to this browser, or too long ago."""
+ERROR_REASON_FOREIGN_ORIGIN: ErrorReason.ValueType  # 239
+"""Another site sent the form."""
+ERROR_REASON_TOO_MANY_REQUESTS: ErrorReason.ValueType  # 240
+"""Too many forms from one client or for one code; later again."""
+ERROR_REASON_BODY_TOO_LARGE: ErrorReason.ValueType  # 241
+"""The body of the request is larger than is taken."""
+ERROR_REASON_INVALID_FORM: ErrorReason.ValueType  # 243
+"""The body of the request could not be read as a form."""
+ERROR_REASON_INVALID_PHOTO: ErrorReason.ValueType  # 244
+"""Not a JPEG, PNG or WebP picture, or a damaged one."""
+ERROR_REASON_PHOTO_TOO_LARGE: ErrorReason.ValueType  # 245
+"""The picture has more pixels than are taken."""
+ERROR_REASON_REPORT_NOT_FOUND: ErrorReason.ValueType  # 246
+"""There is no such report in the inspector's division."""
+ERROR_REASON_NOT_ACCEPTABLE: ErrorReason.ValueType  # 247
+"""What is there is offered in none of the media types that were asked for."""
+ERROR_REASON_NOT_REGISTERED: ErrorReason.ValueType  # 248
+"""Nothing is known here of what the link names."""
+ERROR_REASON_BODY_TOO_SLOW: ErrorReason.ValueType  # 249
+"""The body of the request did not come to its end in time."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

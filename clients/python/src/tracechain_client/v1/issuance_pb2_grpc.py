@@ -75,6 +75,16 @@ class IssuanceServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_issuance__pb2.IssueCodesRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_issuance__pb2.IssueCodesResponse.FromString,
                 _registered_method=True)
+        self.SetLinkSet = channel.unary_unary(
+                '/tracechain.v1.IssuanceService/SetLinkSet',
+                request_serializer=tracechain_dot_v1_dot_issuance__pb2.SetLinkSetRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_issuance__pb2.LinkSet.FromString,
+                _registered_method=True)
+        self.GetLinkSet = channel.unary_unary(
+                '/tracechain.v1.IssuanceService/GetLinkSet',
+                request_serializer=tracechain_dot_v1_dot_issuance__pb2.GetLinkSetRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_issuance__pb2.LinkSet.FromString,
+                _registered_method=True)
         self.RenderLabels = channel.unary_stream(
                 '/tracechain.v1.IssuanceService/RenderLabels',
                 request_serializer=tracechain_dot_v1_dot_issuance__pb2.RenderLabelsRequest.SerializeToString,
@@ -145,6 +155,21 @@ class IssuanceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetLinkSet(self, request, context):
+        """Registers the links of a product or batch, in the place of those before: where the resolver
+        sends those who ask for more than the verdict.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLinkSet(self, request, context):
+        """Gets the links of a product or batch; none where none were registered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RenderLabels(self, request, context):
         """Draws labels for codes that were issued, and streams the files in parts. Issues nothing; the
         same request gives the same files, so a call that was cut off is made again.
@@ -195,6 +220,16 @@ def add_IssuanceServiceServicer_to_server(servicer, server):
                     servicer.IssueCodes,
                     request_deserializer=tracechain_dot_v1_dot_issuance__pb2.IssueCodesRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_issuance__pb2.IssueCodesResponse.SerializeToString,
+            ),
+            'SetLinkSet': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLinkSet,
+                    request_deserializer=tracechain_dot_v1_dot_issuance__pb2.SetLinkSetRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_issuance__pb2.LinkSet.SerializeToString,
+            ),
+            'GetLinkSet': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLinkSet,
+                    request_deserializer=tracechain_dot_v1_dot_issuance__pb2.GetLinkSetRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_issuance__pb2.LinkSet.SerializeToString,
             ),
             'RenderLabels': grpc.unary_stream_rpc_method_handler(
                     servicer.RenderLabels,
@@ -419,6 +454,60 @@ class IssuanceService(object):
             '/tracechain.v1.IssuanceService/IssueCodes',
             tracechain_dot_v1_dot_issuance__pb2.IssueCodesRequest.SerializeToString,
             tracechain_dot_v1_dot_issuance__pb2.IssueCodesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLinkSet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.IssuanceService/SetLinkSet',
+            tracechain_dot_v1_dot_issuance__pb2.SetLinkSetRequest.SerializeToString,
+            tracechain_dot_v1_dot_issuance__pb2.LinkSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLinkSet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.IssuanceService/GetLinkSet',
+            tracechain_dot_v1_dot_issuance__pb2.GetLinkSetRequest.SerializeToString,
+            tracechain_dot_v1_dot_issuance__pb2.LinkSet.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,12 @@ class IssuanceServiceStub:
     that is how a call that was cut off goes on. More than the authorised quantity is refused
     with QUANTITY_EXCEEDED, and the attempt is recorded.
     """
+    SetLinkSet: _aio.UnaryUnaryMultiCallable[_issuance_pb2.SetLinkSetRequest, _issuance_pb2.LinkSet]
+    """Registers the links of a product or batch, in the place of those before: where the resolver
+    sends those who ask for more than the verdict.
+    """
+    GetLinkSet: _aio.UnaryUnaryMultiCallable[_issuance_pb2.GetLinkSetRequest, _issuance_pb2.LinkSet]
+    """Gets the links of a product or batch; none where none were registered."""
     RenderLabels: _aio.UnaryStreamMultiCallable[_issuance_pb2.RenderLabelsRequest, _issuance_pb2.RenderLabelsResponse]
     """Draws labels for codes that were issued, and streams the files in parts. Issues nothing; the
     same request gives the same files, so a call that was cut off is made again.
@@ -113,6 +119,24 @@ class IssuanceServiceServicer(metaclass=_abc_1.ABCMeta):
         that is how a call that was cut off goes on. More than the authorised quantity is refused
         with QUANTITY_EXCEEDED, and the attempt is recorded.
         """
+
+    @_abc_1.abstractmethod
+    def SetLinkSet(
+        self,
+        request: _issuance_pb2.SetLinkSetRequest,
+        context: _aio.ServicerContext[_issuance_pb2.SetLinkSetRequest, _abc.Awaitable[_issuance_pb2.LinkSet]],
+    ) -> _abc.Awaitable[_issuance_pb2.LinkSet]:
+        """Registers the links of a product or batch, in the place of those before: where the resolver
+        sends those who ask for more than the verdict.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLinkSet(
+        self,
+        request: _issuance_pb2.GetLinkSetRequest,
+        context: _aio.ServicerContext[_issuance_pb2.GetLinkSetRequest, _abc.Awaitable[_issuance_pb2.LinkSet]],
+    ) -> _abc.Awaitable[_issuance_pb2.LinkSet]:
+        """Gets the links of a product or batch; none where none were registered."""
 
     @_abc_1.abstractmethod
     def RenderLabels(

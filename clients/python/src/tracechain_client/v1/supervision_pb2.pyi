@@ -45,6 +45,38 @@ RECALL_KIND_BLOCK: RecallKind.ValueType  # 2
 """Goods are not to be sold for now."""
 Global___RecallKind: _TypeAlias = RecallKind  # noqa: Y015
 
+class _ReportKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReportKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReportKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPORT_KIND_UNSPECIFIED: _ReportKind.ValueType  # 0
+    """Not set; never sent."""
+    REPORT_KIND_FAKE_PRODUCT: _ReportKind.ValueType  # 1
+    """The product looks false."""
+    REPORT_KIND_COPIED_LABEL: _ReportKind.ValueType  # 2
+    """The label looks copied or moved."""
+    REPORT_KIND_BAD_QUALITY: _ReportKind.ValueType  # 3
+    """The product is bad."""
+    REPORT_KIND_OTHER: _ReportKind.ValueType  # 4
+    """Something else."""
+
+class ReportKind(_ReportKind, metaclass=_ReportKindEnumTypeWrapper):
+    """What is suspicious."""
+
+REPORT_KIND_UNSPECIFIED: ReportKind.ValueType  # 0
+"""Not set; never sent."""
+REPORT_KIND_FAKE_PRODUCT: ReportKind.ValueType  # 1
+"""The product looks false."""
+REPORT_KIND_COPIED_LABEL: ReportKind.ValueType  # 2
+"""The label looks copied or moved."""
+REPORT_KIND_BAD_QUALITY: ReportKind.ValueType  # 3
+"""The product is bad."""
+REPORT_KIND_OTHER: ReportKind.ValueType  # 4
+"""Something else."""
+Global___ReportKind: _TypeAlias = ReportKind  # noqa: Y015
+
 @_typing.final
 class IndexRange(_message.Message):
     """Units of a batch, one after the other."""
@@ -260,3 +292,143 @@ class LiftRecallRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LiftRecallRequest: _TypeAlias = LiftRecallRequest  # noqa: Y015
+
+@_typing.final
+class Report(_message.Message):
+    """What a consumer reported (举报). Who it was is not known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    GTIN_FIELD_NUMBER: _builtins.int
+    ISSUER_GLN_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    HAS_PHOTO_FIELD_NUMBER: _builtins.int
+    PHOTO_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name: `divisions/{province}/reports/{id}`, the province by six digits."""
+    region: _builtins.str
+    """Where, as the consumer said: six digits."""
+    kind: Global___ReportKind.ValueType
+    """What is suspicious."""
+    text: _builtins.str
+    """In the consumer's words."""
+    code: _builtins.str
+    """The code, as it was scanned. It proves nothing: anybody can have typed it."""
+    gtin: _builtins.str
+    """GTIN of the product; empty where it is not registered here."""
+    issuer_gln: _builtins.str
+    """GLN of the product's issuer; empty where it is not registered here."""
+    has_photo: _builtins.bool
+    """True where there is a photograph."""
+    photo: _builtins.bytes
+    """The photograph, JPEG, at most 1600 pixels a side, nothing but pixels; only in GetReport."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it came in."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        region: _builtins.str = ...,
+        kind: Global___ReportKind.ValueType = ...,
+        text: _builtins.str = ...,
+        code: _builtins.str = ...,
+        gtin: _builtins.str = ...,
+        issuer_gln: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        has_photo: _builtins.bool = ...,
+        photo: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "create_time", b"create_time", "gtin", b"gtin", "has_photo", b"has_photo", "issuer_gln", b"issuer_gln", "kind", b"kind", "name", b"name", "photo", b"photo", "region", b"region", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Report: _TypeAlias = Report  # noqa: Y015
+
+@_typing.final
+class ListReportsRequest(_message.Message):
+    """Asks for reports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    region: _builtins.str
+    """A division within the inspector's, six digits; empty for all of the inspector's."""
+    page_size: _builtins.int
+    """At most this many, 1 to 1000; 0 means 100."""
+    page_token: _builtins.str
+    """From the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        region: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReportsRequest: _TypeAlias = ListReportsRequest  # noqa: Y015
+
+@_typing.final
+class ListReportsResponse(_message.Message):
+    """A page of reports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___Report]:
+        """Latest first."""
+
+    def __init__(
+        self,
+        *,
+        reports: _abc.Iterable[Global___Report] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reports", b"reports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReportsResponse: _TypeAlias = ListReportsResponse  # noqa: Y015
+
+@_typing.final
+class GetReportRequest(_message.Message):
+    """Names the report to get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`divisions/{province}/reports/{id}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReportRequest: _TypeAlias = GetReportRequest  # noqa: Y015

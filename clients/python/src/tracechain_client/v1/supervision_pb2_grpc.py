@@ -55,6 +55,16 @@ class SupervisionServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_supervision__pb2.LiftRecallRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_supervision__pb2.Recall.FromString,
                 _registered_method=True)
+        self.ListReports = channel.unary_unary(
+                '/tracechain.v1.SupervisionService/ListReports',
+                request_serializer=tracechain_dot_v1_dot_supervision__pb2.ListReportsRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_supervision__pb2.ListReportsResponse.FromString,
+                _registered_method=True)
+        self.GetReport = channel.unary_unary(
+                '/tracechain.v1.SupervisionService/GetReport',
+                request_serializer=tracechain_dot_v1_dot_supervision__pb2.GetReportRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_supervision__pb2.Report.FromString,
+                _registered_method=True)
 
 
 class SupervisionServiceServicer(object):
@@ -90,6 +100,20 @@ class SupervisionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReports(self, request, context):
+        """Lists what consumers reported in the inspector's division and below, latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReport(self, request, context):
+        """Gets one report, with its photograph.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SupervisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +136,16 @@ def add_SupervisionServiceServicer_to_server(servicer, server):
                     servicer.LiftRecall,
                     request_deserializer=tracechain_dot_v1_dot_supervision__pb2.LiftRecallRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_supervision__pb2.Recall.SerializeToString,
+            ),
+            'ListReports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReports,
+                    request_deserializer=tracechain_dot_v1_dot_supervision__pb2.ListReportsRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_supervision__pb2.ListReportsResponse.SerializeToString,
+            ),
+            'GetReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReport,
+                    request_deserializer=tracechain_dot_v1_dot_supervision__pb2.GetReportRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_supervision__pb2.Report.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +257,60 @@ class SupervisionService(object):
             '/tracechain.v1.SupervisionService/LiftRecall',
             tracechain_dot_v1_dot_supervision__pb2.LiftRecallRequest.SerializeToString,
             tracechain_dot_v1_dot_supervision__pb2.Recall.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.SupervisionService/ListReports',
+            tracechain_dot_v1_dot_supervision__pb2.ListReportsRequest.SerializeToString,
+            tracechain_dot_v1_dot_supervision__pb2.ListReportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.SupervisionService/GetReport',
+            tracechain_dot_v1_dot_supervision__pb2.GetReportRequest.SerializeToString,
+            tracechain_dot_v1_dot_supervision__pb2.Report.FromString,
             options,
             channel_credentials,
             insecure,

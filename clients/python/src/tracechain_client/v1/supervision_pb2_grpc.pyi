@@ -26,6 +26,10 @@ class SupervisionServiceStub:
     """Lists the recalls of a batch, oldest first, lifted ones too."""
     LiftRecall: _aio.UnaryUnaryMultiCallable[_supervision_pb2.LiftRecallRequest, _supervision_pb2.Recall]
     """Lifts a recall or block; it stays on record. A regulator's is lifted by a regulator only."""
+    ListReports: _aio.UnaryUnaryMultiCallable[_supervision_pb2.ListReportsRequest, _supervision_pb2.ListReportsResponse]
+    """Lists what consumers reported in the inspector's division and below, latest first."""
+    GetReport: _aio.UnaryUnaryMultiCallable[_supervision_pb2.GetReportRequest, _supervision_pb2.Report]
+    """Gets one report, with its photograph."""
 
 class SupervisionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Recalls and blocks, and later all that supervision works with."""
@@ -63,5 +67,21 @@ class SupervisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_supervision_pb2.LiftRecallRequest, _abc.Awaitable[_supervision_pb2.Recall]],
     ) -> _abc.Awaitable[_supervision_pb2.Recall]:
         """Lifts a recall or block; it stays on record. A regulator's is lifted by a regulator only."""
+
+    @_abc_1.abstractmethod
+    def ListReports(
+        self,
+        request: _supervision_pb2.ListReportsRequest,
+        context: _aio.ServicerContext[_supervision_pb2.ListReportsRequest, _abc.Awaitable[_supervision_pb2.ListReportsResponse]],
+    ) -> _abc.Awaitable[_supervision_pb2.ListReportsResponse]:
+        """Lists what consumers reported in the inspector's division and below, latest first."""
+
+    @_abc_1.abstractmethod
+    def GetReport(
+        self,
+        request: _supervision_pb2.GetReportRequest,
+        context: _aio.ServicerContext[_supervision_pb2.GetReportRequest, _abc.Awaitable[_supervision_pb2.Report]],
+    ) -> _abc.Awaitable[_supervision_pb2.Report]:
+        """Gets one report, with its photograph."""
 
 def add_SupervisionServiceServicer_to_server(servicer: SupervisionServiceServicer, server: _aio.Server) -> None: ...
