@@ -17,6 +17,7 @@ from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.grouped import GroupedEvents, GroupedScans
+from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
 from tracechain.adapters.keys import (
     AesGcmVault,
     HmacDigester,
@@ -64,11 +65,13 @@ from tracechain.app.reporting import Reporting
 from tracechain.app.resolving import Resolver
 from tracechain.app.scanning import Scanning
 from tracechain.app.stories import Stories
+from tracechain.app.tokens import BearerTokens
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.scan import ScanRules
+from tracechain.domain.token import TokenIssuer
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
 from tracechain.rpc.capture import EventServicer
@@ -127,6 +130,7 @@ class App:
     _labels: PooledLabels
     _photos: PillowPhotos
     _uses: LastUses
+    _fetch: HttpFetch
     _polls: list[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -136,6 +140,7 @@ class App:
             with suppress(asyncio.CancelledError):
                 await poll
         await self._uses.write()
+        await self._fetch.close()
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
         await self._caches.close()
@@ -204,6 +209,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     visibility = Visibility(store, store)
     keyring = Keyring(store, AesGcmVault(master), visibility, clock)
     await keyring.refresh()
+    fetch = HttpFetch()
     uses = LastUses(store, clock)
     credentials = Credentials(store, visibility, clock, os.urandom, uses)
     parties = Parties(store, visibility, clock)
@@ -275,7 +281,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         SupervisionServicer(recalling, reporting),
     ]
     gate = Gate(
-        Authenticating(credentials, None), Admission(settings.max_calls, settings.max_streams)
+        Authenticating(credentials, bearer_tokens(settings, fetch, visibility)),
+        Admission(settings.max_calls, settings.max_streams),
     )
     site = make_site(
         Services(
@@ -298,7 +305,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
         gate, site, proofs, scans, events, changes, caches, press, labels, photos,
-        uses, polls,
+        uses, fetch, polls,
     )  # fmt: skip
 
 
@@ -334,6 +341,23 @@ def http_hosts(settings: Settings) -> list[str]:
     local = ["localhost", "127.0.0.1", "[::1]"] if is_loopback(settings.http_listen) else []
     resolver = settings.resolver.partition(":")[0]
     return [name for name in (resolver, own, *local, *given) if name]
+
+
+def bearer_tokens(
+    settings: Settings, fetch: HttpFetch, visibility: Visibility
+) -> BearerTokens | None:
+    """The tokens that the settings allow; None where they name no issuer."""
+    issuers = [
+        (
+            TokenIssuer(
+                one.issuer, one.audience, one.roles, frozenset(one.parties), one.party_claim,
+                one.role_claim, one.region_claim, one.skew_s * 1_000_000,
+            ),
+            IssuerSignatures(one.jwks_uri, one.algorithms, fetch),
+        )
+        for one in settings.oidc
+    ]  # fmt: skip
+    return BearerTokens(issuers, visibility, clock) if issuers else None
 
 
 def tls_files(settings: Settings) -> TlsFiles | None:

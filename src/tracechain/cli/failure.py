@@ -25,6 +25,7 @@ _CURES = {
     "INVALID_CREDENTIAL": "Set TRACECHAIN_API_KEY to a key that is in force; the operator makes "
     "one with `tracechain keys credential`.",
     "CREDENTIAL_EXPIRED": "Ask the operator for the next one: `tracechain keys rotate`.",
+    "TOKEN_EXPIRED": "Get a new token of its issuer.",
     "SCOPE_NOT_ALLOWED": "Use a credential whose scopes hold it: `tracechain keys credential "
     "--scope`.",
     "UNKNOWN_CERTIFICATE": "The operator registers it with `tracechain keys credential "

@@ -114,6 +114,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """An expiry in the past, or an overlap out of its bounds."""
     ERROR_REASON_TLS_INVALID: _ErrorReason.ValueType  # 73
     """The files of TLS are missing, do not fit together, or are readable by everybody."""
+    ERROR_REASON_INVALID_TOKEN: _ErrorReason.ValueType  # 74
+    """The bearer token is not one of an issuer that is known here, for this service and a party that
+    the issuer may speak for, at this time.
+    """
+    ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 75
+    """The bearer token has expired."""
+    ERROR_REASON_TOKEN_ISSUER_UNAVAILABLE: _ErrorReason.ValueType  # 76
+    """The keys of the bearer token's issuer cannot be had; repeat later."""
     ERROR_REASON_PARTY_NOT_FOUND: _ErrorReason.ValueType  # 80
     """There is no such party, as far as the caller may see."""
     ERROR_REASON_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 81
@@ -383,6 +391,14 @@ ERROR_REASON_INVALID_LIFETIME: ErrorReason.ValueType  # 72
 """An expiry in the past, or an overlap out of its bounds."""
 ERROR_REASON_TLS_INVALID: ErrorReason.ValueType  # 73
 """The files of TLS are missing, do not fit together, or are readable by everybody."""
+ERROR_REASON_INVALID_TOKEN: ErrorReason.ValueType  # 74
+"""The bearer token is not one of an issuer that is known here, for this service and a party that
+the issuer may speak for, at this time.
+"""
+ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 75
+"""The bearer token has expired."""
+ERROR_REASON_TOKEN_ISSUER_UNAVAILABLE: ErrorReason.ValueType  # 76
+"""The keys of the bearer token's issuer cannot be had; repeat later."""
 ERROR_REASON_PARTY_NOT_FOUND: ErrorReason.ValueType  # 80
 """There is no such party, as far as the caller may see."""
 ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 81
