@@ -14,6 +14,7 @@ import sys
 import grpc
 import uvloop
 from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.types import Message, Receive, Scope, Send
 
 from tracechain import bootstrap, garbage
 from tracechain.domain.party import Party, PartyKind, Role
@@ -23,10 +24,13 @@ from tracechain.domain.wording import words
 from tracechain.rpc.admission import Admitted
 from tracechain.settings import Settings
 from tracechain.v1 import party_pb2, verification_pb2
+from tracechain.web.app import Site
 
 ISSUER = "6901234000023"
 HANDLER = "6901234000030"
 NOTHING = "/benchmarks.Nothing/VerifyCode"
+# Behind this path stands that of a page, which is kept; behind the other one it is given again.
+KEEP, KEPT = "/benchmarks/keep", "/benchmarks/kept"
 
 
 class _Nothing:
@@ -54,6 +58,29 @@ class _Nothing:
         return self._answer
 
 
+class _Twin:
+    """The page of a code without the work: the messages of a real one, as they were sent."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._kept: list[Message] = []
+
+    async def keep(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a page, and keeps it."""
+
+        async def both(message: Message) -> None:
+            self._kept.append(message)
+            await send(message)
+
+        path = scope["path"].removeprefix(KEEP)
+        await self._site({**scope, "path": path, "raw_path": path.encode()}, receive, both)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same bytes again."""
+        for message in self._kept:
+            await send(message)
+
+
 async def main() -> None:
     chosen = {
         "listen": "127.0.0.1:0",
@@ -62,6 +89,9 @@ async def main() -> None:
         **json.loads(sys.argv[1]),
     }
     app = await bootstrap.build(Settings(**chosen))
+    twin = _Twin(app.site)
+    app.site.mount(KEEP, twin.keep)
+    app.site.mount(KEPT, twin.answer)
     keys = await _prepare(app) if int(sys.argv[2]) else {}
     server = await bootstrap.serve(app, before_start=_add_nothing(app), shared_port=True)
     garbage.settle()

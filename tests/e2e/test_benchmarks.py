@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import labels
-from benchmarks.backends import BACKENDS
+from benchmarks.backends import BACKENDS, SQLITE
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,9 +34,13 @@ def measured(name: str) -> Any:
     return found[name]
 
 
-@pytest.mark.parametrize("name", ["verify", "growth", "overload", "scale"])
-def test_a_measure_runs_on_each_backend(name: str) -> None:
-    found = measured(name)
+@pytest.mark.parametrize("name", ["verify", "growth", "overload"])
+def test_a_measure_runs(name: str) -> None:
+    assert set(measured(name)) == {SQLITE.name}
+
+
+def test_each_backend_can_be_measured() -> None:
+    found = measured("scale")
     assert all(found[backend.name] for backend in BACKENDS)
 
 

@@ -26,7 +26,8 @@ GPS, MAKE = 34853, 271
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The service of these tests."""
-    async with running_world(tmp_path_factory.mktemp("forms")) as running:
+    folder = tmp_path_factory.mktemp("forms")
+    async with running_world(folder, http_forms_per_client=300) as running:
         yield running
 
 

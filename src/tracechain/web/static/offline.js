@@ -37,6 +37,12 @@ async function show(page) {
     const separator = lang === "en" ? ", " : "、";
     lines.push(words.plain("recallOfProduct", { lots: recalls.lots.join(separator) }));
   }
+  // Only what is proved has a tone: that a code is forged. A right signature is no verdict.
+  if (status === STATUS.FALSE) {
+    const verdict = page.querySelector("#offline-verdict");
+    verdict.classList.replace("none", "bad");
+    verdict.querySelector(".sign").textContent = "✕";
+  }
   page.dataset.status = status;
   page.querySelector("#offline-result").replaceChildren(...lines.map((line) => element("p", line)));
   const missing = status === STATUS.FALSE ? [] : unchecked(words, status, time, recalls);
