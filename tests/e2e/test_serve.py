@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
@@ -165,6 +166,10 @@ def test_workers_speak_tls_to_the_command_line_with_and_without_its_certificate(
         listed = run("keys", "credentials", gln, "--json", **by_certificate)
         assert listed.status == 0, listed.err
         assert len(listed.json["credentials"]) == 2
+        pages = _log(folder, "serving")[0]["http_port"]
+        trusting = ssl.create_default_context(cafile=str(roots))
+        with httpx.Client(verify=trusting, trust_env=False) as client:
+            assert client.get(f"https://localhost:{pages}/healthz").status_code == 200
 
 
 def test_plain_text_beyond_loopback_is_refused(tmp_path: Path) -> None:

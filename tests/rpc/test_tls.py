@@ -132,6 +132,7 @@ async def test_an_api_key_works_over_tls_and_plain_text_gets_no_answer(secured: 
             headers={"authorization": f"Bearer {secured.api_key}"},
         )
         assert answer.json()["gln"] == SHOP
+        assert answer.headers["strict-transport-security"].startswith("max-age=")
     async with grpc.aio.insecure_channel(f"localhost:{secured.ports.port}") as channel:
         caller = Caller(channel, OPERATOR, Role.OPERATOR, secured.api_key)
         assert (await refused(caller.admin.GetParty(OWN))).code is grpc.StatusCode.UNAVAILABLE

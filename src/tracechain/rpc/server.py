@@ -75,6 +75,8 @@ class RpcServer:
                 ("grpc.http.overload_protection", 0),
                 ("grpc.server.max_pending_requests", _MAX_UNREAD),
                 ("grpc.server.max_pending_requests_hard_limit", _MAX_UNREAD),
+                # Of TLS and of HTTP/2; gRPC would wait two minutes.
+                ("grpc.server_handshake_timeout_ms", 10_000),
                 # A client may ask for signs of life no more often than this.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_time_ms", 60_000),

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import Unavailable
-from tracechain.web.headers import SECURITY
+from tracechain.web.headers import SECURITY, STRICT
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -72,7 +72,7 @@ class HttpServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                headers=list(SECURITY),
+                headers=[*SECURITY, *([STRICT] if tls else [])],
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             ),
             tls,
