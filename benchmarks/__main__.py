@@ -17,6 +17,7 @@ from benchmarks import (
     growth,
     issue,
     labels,
+    limits,
     overload,
     page,
     province,
@@ -42,7 +43,8 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None, _ONE)),
     "scale": (scale.measure, lambda: scale.measure(400, 500, 1000, 4)),
     "web": (web.measure, lambda: web.measure(300, 1)),
-    "page": (page.measure, lambda: page.measure(1)),
+    "page": (page.measure, lambda: page.measure(1, ["slow_4g"])),
+    "limits": (limits.measure, lambda: limits.measure(1.0, 1, 300, 2000)),
     "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3, _ONE)),
 }
 

@@ -87,6 +87,10 @@ async def main() -> None:
         "listen": "127.0.0.1:0",
         "http_listen": "",
         "log_level": "error",
+        # What one generator sends is the load of many clients.
+        "client_codes_per_second": 0,
+        "client_looks_per_minute": 0,
+        "party_calls_per_second": 0,
         **json.loads(sys.argv[1]),
     }
     app = await bootstrap.build(Settings(**chosen))

@@ -13,6 +13,7 @@ from functools import partial
 import grpc
 import structlog
 
+from tracechain.adapters.buckets import LocalBuckets
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
@@ -34,7 +35,9 @@ from tracechain.adapters.postgres.archive import PostgresArchive
 from tracechain.adapters.postgres.citus import distribute
 from tracechain.adapters.press import Press
 from tracechain.adapters.proofs import GroupedProofs
+from tracechain.adapters.redis_buckets import SharedBuckets
 from tracechain.adapters.redis_cache import RedisCache
+from tracechain.adapters.redis_lanes import Lanes
 from tracechain.adapters.redis_url import connect
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.sqlite.archive import SqliteArchive
@@ -53,6 +56,7 @@ from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
 from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
+from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
@@ -70,6 +74,7 @@ from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.domain.rate import Rate
 from tracechain.domain.scan import ScanRules
 from tracechain.domain.token import TokenIssuer
 from tracechain.rpc.admin import AdminServicer
@@ -85,7 +90,6 @@ from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 from tracechain.web.app import Site
-from tracechain.web.forms import Limits
 from tracechain.web.server import HttpServer
 from tracechain.web.site import Services, make_site
 
@@ -126,6 +130,7 @@ class App:
     _events: GroupedEvents
     _changes: Changes
     _caches: CacheStack
+    _shared: list[SharedBuckets]
     _press: Press
     _labels: PooledLabels
     _photos: PillowPhotos
@@ -143,6 +148,8 @@ class App:
         await self._fetch.close()
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
+        for buckets in self._shared:
+            await buckets.close()
         await self._caches.close()
         await self._press.close()
         self._photos.close()
@@ -191,16 +198,29 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         clock, lifetime=settings.memory_lifetime_ms * 1000, capacity=settings.memory_entries
     )
     layers: list[Cache] = [memory]
+    shared: list[SharedBuckets] = []
+    make_buckets: MakeBuckets = lambda _, rate: LocalBuckets(rate, clock)  # noqa: E731
     if servers is not None:
-        redis = RedisCache(
+        lanes = Lanes(
             servers,
+            clock,
+            in_flight=settings.redis_in_flight,
+            timeout=settings.redis_timeout_ms / 1000,
+        )
+        redis = RedisCache(
+            lanes,
             FactCodec(),
             master.derive("cache-mac/v1"),
             clock,
             lifetime=settings.redis_lifetime_ms * 1000,
-            in_flight=settings.redis_in_flight,
-            timeout=settings.redis_timeout_ms / 1000,
         )
+        name_key = master.derive("limit-names/v1")
+
+        def make_shared(rule: str, rate: Rate) -> SharedBuckets:
+            shared.append(SharedBuckets(rule, rate, lanes, name_key, clock))
+            return shared[-1]
+
+        make_buckets = make_shared
         redis.on_invalidate(memory.forget, memory.forget_all)
         layers.append(redis)
     caches = CacheStack(layers)
@@ -280,10 +300,10 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         ProvenanceServicer(tracing, assessing),
         SupervisionServicer(recalling, reporting),
     ]
-    gate = Gate(
-        Authenticating(credentials, bearer_tokens(settings, fetch, visibility)),
-        Admission(settings.max_calls, settings.max_streams),
-    )
+    limits = Limits(rates(settings), make_buckets)
+    admission = Admission(settings.max_calls, settings.max_streams)
+    authenticating = Authenticating(credentials, bearer_tokens(settings, fetch, visibility))
+    gate = Gate(authenticating, admission, limits, settings.grpc_proxies)
     site = make_site(
         Services(
             scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
@@ -291,9 +311,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         resolver=settings.resolver,
         hosts=http_hosts(settings),
         proxies=settings.http_proxies,
-        limits=Limits.of(settings.http_forms_per_client, settings.http_forms_per_code, clock),
+        limits=limits,
         form_key=master.derive("web-form/v1"),
-        mounts=json_api(gate, servicers, settings.max_message_bytes),
+        mounts=json_api(gate, servicers, settings),
     )
     polls = [
         asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000)),
@@ -304,20 +324,42 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        gate, site, proofs, scans, events, changes, caches, press, labels, photos,
+        gate, site, proofs, scans, events, changes, caches, shared, press, labels, photos,
         uses, fetch, polls,
     )  # fmt: skip
 
 
 def json_api(
-    gate: Gate, servicers: Sequence[Servicer], max_message_bytes: int
+    gate: Gate, servicers: Sequence[Servicer], settings: Settings
 ) -> dict[str, Callable[..., Awaitable[None]]]:
     """The methods of the servicers over plain HTTP, past the same gate as gRPC's, and their
     description: ASGI applications by what their paths begin with."""
     return {
-        CONNECT_PREFIX: ConnectApp(gate, servicers, max_message_bytes=max_message_bytes),
+        CONNECT_PREFIX: ConnectApp(
+            gate,
+            servicers,
+            max_message_bytes=settings.max_message_bytes,
+            proxies=settings.http_proxies,
+        ),
         OPENAPI_PATH: OpenApiDocument(),
     }
+
+
+def rates(settings: Settings) -> Rates:
+    """The limits that the settings name: what is 0 is none."""
+
+    def rate(count: float, seconds: float, burst: float) -> Rate | None:
+        return Rate(count / seconds, max(1, int(burst))) if count else None
+
+    s = settings
+    return Rates(
+        client=rate(s.client_codes_per_second, 1, 10 * s.client_codes_per_second),
+        looks=rate(s.client_looks_per_minute, 60, s.client_looks_per_minute),
+        party=rate(s.party_calls_per_second, 1, 10 * s.party_calls_per_second),
+        logins=rate(s.client_logins_per_minute, 60, s.client_logins_per_minute),
+        tries=rate(s.client_tries_per_hour, 3600, s.client_tries_per_hour / 3),
+        tries_at_code=rate(s.code_tries_per_hour, 3600, s.code_tries_per_hour / 3),
+    )
 
 
 async def _poll(

@@ -52,3 +52,17 @@ def test_each_backend_can_be_measured() -> None:
 
 def test_the_measure_of_labels_runs() -> None:
     assert set(measured("labels")["labels_per_second"]) == set(labels.FORMATS)
+
+
+def test_the_page_is_measured_in_a_browser() -> None:
+    found = measured("page")["slow_4g"]
+    assert 0 < found["first_paint_ms"] < found["checked_ms"]
+    assert 5 < found["answers"] < 20
+    assert 5_000 < found["bytes"] < 60_000
+
+
+def test_the_measure_of_limits_runs() -> None:
+    found = measured("limits")
+    assert found["neighbour"]["neighbour_refused"] == 0
+    assert found["guesses"]["hits"] == 0
+    assert found["guesses"]["store_calls"] == {}

@@ -60,13 +60,13 @@ class ConnectApp:
     """An ASGI application for the paths `/{service}/{method}`."""
 
     def __init__(
-        self, gate: Gate, servicers: Sequence[Servicer], *, max_message_bytes: int
+        self, gate: Gate, servicers: Sequence[Servicer], *, max_message_bytes: int, proxies: int
     ) -> None:
-        """Raises RuntimeError for a method without access."""
+        """`proxies` of ours stand in front. Raises RuntimeError for a method without access."""
         forms = [Form(name, max_message_bytes) for name in ("json", "proto")]
         self._methods = {
             f"/{servicer.service.full_name}/{method.name}": _Method(
-                method, gate.guard(method), getattr(servicer, method.name), forms
+                method, gate.guard(method), getattr(servicer, method.name), forms, proxies
             )
             for servicer in servicers
             for method in servicer.service.methods
@@ -129,8 +129,10 @@ class _Method:
         guard: Guard,
         call: Callable[..., Any],
         forms: Sequence[Form],
+        proxies: int,
     ) -> None:
         self.guard = guard
+        self._proxies = proxies
         self._call = call
         self._request = GetMessageClass(method.input_type)
         self.is_stream = method.client_streaming or method.server_streaming
@@ -171,13 +173,17 @@ class _Method:
 
     async def _unary(self, raw: Raw, context: RequestContext[Any, Any]) -> bytes:
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context), _CERTIFICATE.get)
+            client = self._client(context)
+            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
             request = await self._checked(raw)
+            if not callers and (charged := self.guard.meter.charge(client, request)) is not None:
+                await charged
             return await raw.form.write(await self._call(request, *callers))
 
     async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[bytes]:
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context), _CERTIFICATE.get)
+            client = self._client(context)
+            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
             # Closed with ours: a generator that another one reads is else left to the collector.
             async with aclosing(self._call(await self._checked(raw), *callers)) as answers:
                 async for answer in answers:
@@ -189,14 +195,22 @@ class _Method:
         # The form of a stream stands in its content type, also where no request ever comes.
         form = self.forms[_media_type(context.request_headers["content-type"])]
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context), _CERTIFICATE.get)
-            async with aclosing(self._call(self._all_checked(raws), *callers)) as answers:
+            client = self._client(context)
+            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
+            requests = self.guard.all_checked(self._all_read(raws), client)
+            async with aclosing(self._call(requests, *callers)) as answers:
                 async for answer in answers:
                     yield await form.write(answer)
 
-    async def _all_checked(self, raws: AsyncIterator[Raw]) -> AsyncIterator[Message]:
+    def _client(self, context: RequestContext[Any, Any]) -> str:
+        heard = ",".join(context.request_headers.getall("x-forwarded-for"))
+        # The library puts a port behind each address, and no brackets around one of IPv6.
+        direct = (context.client_address or "").rpartition(":")[0]
+        return self.guard.meter.client(direct, heard, self._proxies)
+
+    async def _all_read(self, raws: AsyncIterator[Raw]) -> AsyncIterator[Message]:
         async for raw in raws:
-            yield await self._checked(raw)
+            yield await raw.read(self._request)
 
     async def _checked(self, raw: Raw) -> Message:
         request = await raw.read(self._request)

@@ -21,6 +21,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tracechain.app.limits import Limits
 from tracechain.domain.errors import (
     InvalidArgument,
     PermissionDenied,
@@ -29,6 +30,7 @@ from tracechain.domain.errors import (
 )
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
+from tracechain.rpc.metering import Meter
 from tracechain.rpc.required import missing_fields
 from tracechain.rpc.scopes import scopes_of
 from tracechain.rpc.status import Trailers, internal, trailers
@@ -52,9 +54,17 @@ class Authenticator(Protocol):
 class Gate:
     """Makes guards, and gRPC handlers of a servicer's methods."""
 
-    def __init__(self, authenticator: Authenticator, admission: Admission) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        admission: Admission,
+        limits: Limits,
+        proxies: int = 0,
+    ) -> None:
         self._authenticator = authenticator
         self._admission = admission
+        self._limits = limits
+        self._proxies = proxies
 
     def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
         """Handlers for each method of `service`.
@@ -106,7 +116,8 @@ class Gate:
         roles = None if access.public else frozenset(_role(number) for number in access.roles)
         is_stream = method.client_streaming or method.server_streaming
         room = self._admission.streams if is_stream else self._admission.calls
-        return Guard(self._authenticator, roles, method, room)
+        meter = Meter(self._limits, method, self._proxies)
+        return Guard(self._authenticator, roles, method, room, meter)
 
 
 _MAX_REQUEST_ID = 64
@@ -114,7 +125,8 @@ _MAX_REQUEST_ID = 64
 
 class Guard:
     """What stands in front of one method. Whoever serves it takes a place in `room`, asks who
-    calls, then reads the request and has it checked; what goes wrong is told by `status`."""
+    calls or has `meter` charge the client, then reads the request and has it checked; what goes
+    wrong is told by `status`."""
 
     def __init__(
         self,
@@ -122,8 +134,10 @@ class Guard:
         roles: frozenset[Role] | None,
         method: MethodDescriptor,
         room: Room,
+        meter: Meter,
     ) -> None:
         self.room = room
+        self.meter = meter
         self._authenticator = authenticator
         self._roles = roles
         self._missing = missing_fields(method.input_type)
@@ -149,15 +163,29 @@ class Guard:
         if self._missing is not None and (violations := self._missing(request)):
             raise InvalidArgument(violations)
 
+    async def all_checked(
+        self, requests: AsyncIterator[Message], client: str
+    ) -> AsyncIterator[Message]:
+        """The requests of a stream, read no faster than a public method's client may ask."""
+        async for request in requests:
+            self.check(request)
+            if self._roles is None:
+                await self.meter.paced(client)
+            yield request
+
     async def callers(
-        self, authorization: str, certificate: Callable[[], bytes]
+        self, authorization: str, client: str, certificate: Callable[[], bytes]
     ) -> tuple[Principal, ...]:
         """What the method is told besides its request: whose `authorization` this is, or without
         one whose `certificate` (empty where the connection has none); to a public method nothing.
-        Raises Unauthenticated, PermissionDenied and Unavailable."""
+        Who pays for the call is charged. Raises Unauthenticated, PermissionDenied,
+        ResourceExhausted and Unavailable."""
         if self._roles is None:
+            self.meter.open(client)
             return ()
-        principal = await self._principal(authorization, certificate)
+        with self.meter.login(client):
+            principal = await self._principal(authorization, certificate)
+        self.meter.party(principal.party_gln)
         if principal.role not in self._roles:
             raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
         if principal.scopes and self._scopes.isdisjoint(principal.scopes):
@@ -195,7 +223,7 @@ class _Handlers:
         self._guard = guard
 
     def unary(self, call: Callable[..., Awaitable[Message]]) -> Any:
-        guard, room = self._guard, self._guard.room
+        guard, room, meter = self._guard, self._guard.room, self._guard.meter
         if guard.is_public:
 
             async def public(request: Message, context: _Context) -> Message:
@@ -204,7 +232,11 @@ class _Handlers:
                     await room.turn_away(context)
                 room.taken += 1
                 try:
+                    client = _client(context, meter)
+                    meter.open(client)
                     guard.check(request)
+                    if (charged := meter.charge(client, request)) is not None:
+                        await charged
                     return await call(request)
                 except Exception as error:
                     await self._abort(context, error)
@@ -219,7 +251,11 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(*_shown(context))
+                callers = await guard.callers(
+                    _authorization(context),
+                    _client(context, guard.meter),
+                    partial(_certificate, context),
+                )
                 guard.check(request)
                 return await call(request, *callers)
             except Exception as error:
@@ -238,7 +274,11 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(*_shown(context))
+                callers = await guard.callers(
+                    _authorization(context),
+                    _client(context, guard.meter),
+                    partial(_certificate, context),
+                )
                 guard.check(request)
                 async for answer in call(request, *callers):
                     await context.write(answer)
@@ -257,8 +297,11 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(*_shown(context))
-                async for answer in call(self._checked(requests), *callers):
+                client = _client(context, guard.meter)
+                callers = await guard.callers(
+                    _authorization(context), client, partial(_certificate, context)
+                )
+                async for answer in call(guard.all_checked(requests, client), *callers):
                     await context.write(answer)
             except Exception as error:
                 await self._abort(context, error)
@@ -267,30 +310,33 @@ class _Handlers:
 
         return serve
 
-    async def _checked(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        async for request in requests:
-            self._guard.check(request)
-            yield request
-
     async def _abort(self, context: _Context, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
             raise error
         await context.abort(*self._guard.status(error))
 
 
-def _shown(context: _Context) -> tuple[str, Callable[[], bytes]]:
-    """What a caller shows: the header, and how to ask for its certificate."""
+def _authorization(context: _Context) -> str:
     found = ""
     for key, value in context.invocation_metadata() or ():
         if key == "authorization" and isinstance(value, str):
             found = value
-    return found, partial(_certificate, context)
+    return found
 
 
 def _certificate(context: _Context) -> bytes:
     """The client certificate of the connection, PEM; empty where it has none."""
     found: Any = context.auth_context().get("x509_pem_cert", ())
     return bytes(found[0]) if found else b""
+
+
+def _client(context: _Context, meter: Meter) -> str:
+    forwarded = ""
+    if meter.proxies:
+        for key, value in context.invocation_metadata() or ():
+            if key == "x-forwarded-for" and isinstance(value, str):
+                forwarded = f"{forwarded},{value}" if forwarded else value
+    return meter.client(context.peer(), forwarded)
 
 
 # Stands for a request that could not be read, until the guard refuses it in its turn.
