@@ -6,7 +6,7 @@ that is called most. CaptureEvents asks for one: its twin believes everybody at 
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
@@ -14,6 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import Default
 
 from tracechain import bootstrap
+from tracechain.app.limits import Limits, Rates
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Room
 from tracechain.rpc.gate import Gate
@@ -47,12 +48,18 @@ def twins(app: bootstrap.App, issuer: str) -> dict[str, tuple[Handler, Room]]:
 
     capture = services["EventService"].CaptureEvents  # type: ignore[attr-defined]
     events = capture_pb2.DESCRIPTOR.services_by_name["EventService"]
-    limits = Admission(app.settings.max_calls, app.settings.max_streams)
-    anybody = Gate(_Anybody(Principal(issuer, Role.ISSUER)), limits)
+    admission = Admission(app.settings.max_calls, app.settings.max_streams)
+    # The service that is measured has no limits per client either.
+    limits = Limits(Rates(), lambda rule, rate: _none(rule))
+    anybody = Gate(_Anybody(Principal(issuer, Role.ISSUER)), admission, limits)
     return {
         VERIFY: app.gate.method(_asking(), guarded),
         CAPTURE: anybody.method(events.methods_by_name["CaptureEvents"], capture),
     }
+
+
+def _none(rule: str) -> NoReturn:
+    raise RuntimeError(f"no buckets are made where there is no rate: {rule}")
 
 
 def _asking() -> MethodDescriptor:
