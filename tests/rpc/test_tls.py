@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from tracechain.domain.certificate import public_key_of
 from tracechain.domain.errors import Unavailable
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
+from tracechain.rpc import server as rpc_server
 from tracechain.v1 import admin_pb2, annotations_pb2, capture_pb2, party_pb2
+from tracechain.web import server as http_server
 
 OPERATOR, SHOP = gln_of(1), gln_of(5)
 OWN = admin_pb2.GetPartyRequest(name=f"parties/{SHOP}")
@@ -100,6 +103,13 @@ def party(number: int, kind: PartyKind) -> Party:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def secured(tmp_path: Path) -> AsyncIterator[Secured]:
+    async with secured_at(tmp_path) as running:
+        yield running
+
+
+@asynccontextmanager
+async def secured_at(tmp_path: Path) -> AsyncIterator[Secured]:
+    """A service in a folder, with its certificates there."""
     authority, clients = certified("authority"), certified("clients' authority")
     certificate, key = certified("server", authority).write(tmp_path)
     ca = tmp_path / "clients.pem"
@@ -277,6 +287,23 @@ async def test_an_authority_that_is_taken_away_lets_nobody_in_any_more(secured: 
     async with secured.http(client) as http:
         with pytest.raises(httpx.TransportError):
             await http.get("/healthz")
+
+
+async def test_who_begins_no_handshake_is_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc_server, "_HANDSHAKE_MS", 300)
+    monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.3)
+    async with secured_at(tmp_path) as running:
+        ports = running.ports
+        opened = [
+            await asyncio.open_connection("127.0.0.1", port)
+            for port in (ports.port, ports.mtls_port, ports.http_port)
+        ]
+        async with asyncio.timeout(10):
+            assert [await reader.read() for reader, _ in opened] == [b""] * 3
+        for _, writer in opened:
+            writer.close()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from tracechain.domain.errors import Unavailable
 from tracechain.rpc.gate import Gate
 
 _MAX_METADATA = 16 * 1024
+# For TLS and HTTP/2 to begin; gRPC would wait two minutes, and each waits with a connection.
+_HANDSHAKE_MS = 10_000
 # Calls that gRPC itself may keep unread. Its own refusal beyond has no reason and no time to come
 # back, so ours must come first: this is more than connections have places for.
 _MAX_UNREAD = 1 << 20
@@ -75,8 +77,7 @@ class RpcServer:
                 ("grpc.http.overload_protection", 0),
                 ("grpc.server.max_pending_requests", _MAX_UNREAD),
                 ("grpc.server.max_pending_requests_hard_limit", _MAX_UNREAD),
-                # Of TLS and of HTTP/2; gRPC would wait two minutes.
-                ("grpc.server_handshake_timeout_ms", 10_000),
+                ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
                 # A client may ask for signs of life no more often than this.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_time_ms", 60_000),
