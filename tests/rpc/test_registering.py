@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -10,7 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support.certificates import certified
 from tests.support.service import Caller, World, gln_of, gtin_of, make_key, refused, uscc_of
+from tracechain.bootstrap import App, build
 from tracechain.domain.party import Role
+from tracechain.settings import Settings
 from tracechain.v1 import admin_pb2, annotations_pb2, capture_pb2, issuance_pb2, party_pb2
 
 
@@ -250,6 +255,26 @@ async def test_a_key_is_rotated_and_both_are_good_meanwhile(world: World) -> Non
     past = credential_request(gln, expire_time=old.expire_time)
     error = await refused(world.operator.admin.CreateCredential(past))
     assert error.violations == (("credential.expire_time", "INVALID_LIFETIME"),)
+
+
+async def test_a_stop_writes_when_keys_were_last_used(make_world: Callable[..., Any]) -> None:
+    async with make_world() as world:
+        await world.shop.admin.ListParties(admin_pb2.ListPartiesRequest())
+        gln, settings = world.shop.gln, world.app.settings
+    async with second(settings) as app:
+        (credential,) = await app.store.list_credentials(gln)
+    assert credential.last_use_time is not None
+    assert credential.last_use_time >= credential.create_time
+
+
+@asynccontextmanager
+async def second(settings: Settings) -> AsyncIterator[App]:
+    """What starts after the service on its store."""
+    app = await build(settings)
+    try:
+        yield app
+    finally:
+        await app.close()
 
 
 async def test_only_a_certificate_is_registered_as_one(world: World) -> None:
