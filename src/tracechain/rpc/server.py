@@ -79,13 +79,13 @@ class RpcServer:
                 ("grpc.http.overload_protection", 0),
                 ("grpc.server.max_pending_requests", _MAX_UNREAD),
                 ("grpc.server.max_pending_requests_hard_limit", _MAX_UNREAD),
-                ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
                 # A client may ask for signs of life no more often than this.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.keepalive_timeout_ms", 20_000),
                 # Who connects and says nothing, or has nothing more to say, makes room; and no
                 # connection stays for ever, so that those who drip are gone in the end.
+                ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
                 ("grpc.max_connection_idle_ms", _IDLE_MS),
                 ("grpc.max_connection_age_ms", _AGE_MS),
                 ("grpc.max_connection_age_grace_ms", _AGE_GRACE_MS),
