@@ -16,6 +16,7 @@ import uvloop
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.types import Message, Receive, Scope, Send
 
+from benchmarks.guarded import twins
 from tracechain import bootstrap, garbage
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
@@ -97,7 +98,7 @@ async def main() -> None:
     app.site.mount(KEEP, twin.keep)
     app.site.mount(KEPT, twin.answer)
     keys = await _prepare(app) if int(sys.argv[2]) else {}
-    server = await bootstrap.serve(app, before_start=_add_nothing(app), shared_port=True)
+    server = await bootstrap.serve(app, before_start=_beside(app), shared_port=True)
     garbage.settle()
     print(
         json.dumps({"port": server.port, "http_port": server.http_port, "keys": keys}), flush=True
@@ -123,11 +124,10 @@ async def _prepare(app: bootstrap.App) -> dict[str, str]:
     return keys
 
 
-def _add_nothing(app: bootstrap.App) -> grpc.GenericRpcHandler:
+def _beside(app: bootstrap.App) -> grpc.GenericRpcHandler:
     method = verification_pb2.DESCRIPTOR.services_by_name["VerificationService"]
-    return Admitted(
-        {NOTHING: app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)}
-    )
+    nothing = app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)
+    return Admitted({NOTHING: nothing, **twins(app, ISSUER)})
 
 
 if __name__ == "__main__":

@@ -406,9 +406,11 @@ async def test_every_write_of_the_store_has_a_case() -> None:
     }
     reads = {"check", "close", "touches", "places"}
     # No call leads to these: one is of a start, and rewrapping is repeated; see test_rewrap.
-    apart = {"put_secret", "rewrap_key", "rewrap_secret", "put_credential", "put_report"}
+    apart = {"put_secret", "rewrap_key", "rewrap_secret", "put_credential", "replace_credential"}
     # Nor to these, unless four eyes are asked for; see tests/rpc/test_approvals.
     apart |= {"put_approval", "decide_approval", "finish_approval"}
+    # Secrets are in an answer alone, see below; the last use is written beside all calls.
+    apart |= {"note_uses", "put_report"}
     assert writes - reads - apart == {case.method for case in CASES}
 
 
@@ -459,6 +461,31 @@ async def test_an_api_key_that_got_lost_is_no_key_and_another_can_be_made(
             "REQUEST_ID_USED",
         )
     assert (await create(f"second {g.number}")).api_key
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_rotation_whose_answer_got_lost_leaves_the_old_key_its_overlap(
+    world: World, when: str
+) -> None:
+    g = await goods(world)
+    await one_credential(g)
+
+    def rotate(request_id: str) -> Awaitable[Any]:
+        made: Awaitable[Any] = world.operator.admin.RotateCredential(
+            admin_pb2.RotateCredentialRequest(
+                name=g.name, overlap_seconds=60, request_id=f"{request_id} {g.number}"
+            )
+        )
+        return made
+
+    arm(world, "replace_credential", when)
+    lost = await refused(rotate("first"))
+    assert lost.reason == "STORE_UNAVAILABLE"
+    assert not is_armed(world)
+    if when == "after":
+        again = await refused(rotate("first"))
+        assert (again.code, again.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_USED")
+    assert (await rotate("second")).api_key
 
 
 async def test_a_scan_that_was_told_again_is_one_scan_to_those_after_it(world: World) -> None:

@@ -285,6 +285,8 @@ NO_OBJECT = {
     "AdminService.CreateParty": "an operator's; it sees every party",
     "AdminService.ListParties": "lists what the caller sees; tested below",
     "AdminService.CreateCredential": "an operator's; it sees every party",
+    "AdminService.RegisterCertificate": "an operator's; it sees every party",
+    "AdminService.RotateCredential": "an operator's; the parent is tested below",
     "AdminService.ListCredentials": "an operator's; it sees every party",
     "AdminService.ListApprovals": "lists what the caller sees; see test_approvals",
     "AdminService.Approve": "nothing is proposed in this world; see test_approvals",

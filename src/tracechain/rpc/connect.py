@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -43,6 +44,10 @@ from tracechain.v1 import annotations_pb2
 
 # What the paths of all methods begin with.
 CONNECT_PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
+
+# The client certificate of the connection that a request came by: the library hands on headers
+# alone, and a header would be the client's to write.
+_CERTIFICATE: ContextVar[bytes] = ContextVar("certificate", default=b"")
 
 _UNARY = "application/"
 _STREAM = "application/connect+"
@@ -81,6 +86,7 @@ class ConnectApp:
         except InvalidArgument as error:
             await HttpRefused(HTTPStatus.BAD_REQUEST, trailers(error)).answer(send)
         else:
+            _CERTIFICATE.set(_certificate(scope))
             if method.is_stream:
                 await self._app(scope, receive, send)
             else:
@@ -168,7 +174,7 @@ class _Method:
     async def _unary(self, raw: Raw, context: RequestContext[Any, Any]) -> bytes:
         with _place(self.guard.room):
             client = self._client(context)
-            callers = await self.guard.callers(_authorization(context), client)
+            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
             request = await self._checked(raw)
             if not callers and (charged := self.guard.meter.charge(client, request)) is not None:
                 await charged
@@ -176,7 +182,8 @@ class _Method:
 
     async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[bytes]:
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context), self._client(context))
+            client = self._client(context)
+            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
             # Closed with ours: a generator that another one reads is else left to the collector.
             async with aclosing(self._call(await self._checked(raw), *callers)) as answers:
                 async for answer in answers:
@@ -189,7 +196,7 @@ class _Method:
         form = self.forms[_media_type(context.request_headers["content-type"])]
         with _place(self.guard.room):
             client = self._client(context)
-            callers = await self.guard.callers(_authorization(context), client)
+            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
             requests = self.guard.all_checked(self._all_read(raws), client)
             async with aclosing(self._call(requests, *callers)) as answers:
                 async for answer in answers:
@@ -270,6 +277,13 @@ def _place(room: Room) -> Iterator[None]:
         yield
     finally:
         room.taken -= 1
+
+
+def _certificate(scope: Any) -> bytes:
+    """The leaf of what the client showed (ASGI TLS extension, `client_cert_chain`)."""
+    tls = scope.get("extensions", {}).get("tls", {})
+    chain = tls.get("client_cert_chain", ())
+    return chain[0].encode() if chain else b""
 
 
 def _authorization(context: RequestContext[Any, Any]) -> str:

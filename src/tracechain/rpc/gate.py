@@ -13,6 +13,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Protocol, cast
 
 import grpc
@@ -33,6 +34,7 @@ from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
 from tracechain.rpc.metering import Meter
 from tracechain.rpc.required import missing_fields
+from tracechain.rpc.scopes import scopes_of
 from tracechain.rpc.status import Trailers, internal, trailers
 from tracechain.v1 import annotations_pb2
 
@@ -43,8 +45,12 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class Authenticator(Protocol):
     """Turns what a call carries into a principal."""
 
-    async def authenticate(self, api_key: str) -> Principal:
-        """The principal of an API key. Raises Unauthenticated."""
+    async def bearer(self, text: str) -> Principal:
+        """The principal of `authorization: Bearer {text}`. Raises Unauthenticated, Unavailable."""
+
+    async def certificate(self, shown: bytes) -> Principal:
+        """The principal of a client certificate that the TLS handshake has checked. Raises
+        Unauthenticated."""
 
 
 class Gate:
@@ -143,6 +149,7 @@ class Guard:
         self._missing = missing_fields(method.input_type)
         self._has_request_id = "request_id" in method.input_type.fields_by_name
         self._name = method.full_name
+        self._scopes = scopes_of(method)
 
     @property
     def is_public(self) -> bool:
@@ -180,27 +187,38 @@ class Guard:
                 await self.meter.paced(client)
             yield request
 
-    async def callers(self, authorization: str, client: str) -> tuple[Principal, ...]:
-        """What the method is told besides its request: whose `authorization` this is, and to a
-        public method nothing. Who pays for the call is charged. Raises Unauthenticated,
-        PermissionDenied and ResourceExhausted."""
+    async def callers(
+        self, authorization: str, client: str, certificate: Callable[[], bytes]
+    ) -> tuple[Principal, ...]:
+        """What the method is told besides its request: whose `authorization` this is, or without
+        one whose `certificate` (empty where the connection has none); to a public method nothing.
+        Who pays for the call is charged. Raises Unauthenticated, PermissionDenied,
+        ResourceExhausted and Unavailable."""
         if self._roles is None:
             self.meter.open(client)
             return ()
         with self.meter.login(client):
-            principal = await self._principal(authorization)
+            principal = await self._principal(authorization, certificate)
         self.meter.party(principal.party_gln)
         if principal.role not in self._roles:
             raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
+        if principal.scopes and self._scopes.isdisjoint(principal.scopes):
+            raise PermissionDenied(
+                "SCOPE_NOT_ALLOWED", "the scopes of this credential leave this out"
+            )
         return (principal,)
 
-    async def _principal(self, authorization: str) -> Principal:
-        scheme, _, api_key = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not api_key:
+    async def _principal(self, authorization: str, certificate: Callable[[], bytes]) -> Principal:
+        if not authorization and (shown := certificate()):
+            return await self._authenticator.certificate(shown)
+        scheme, _, text = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not text:
             raise Unauthenticated(
-                "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
+                "MISSING_CREDENTIAL",
+                "send `authorization: Bearer {API key or token}` with the call, or show a client "
+                "certificate",
             )
-        return await self._authenticator.authenticate(api_key.strip())
+        return await self._authenticator.bearer(text.strip())
 
     def status(self, error: Exception) -> Trailers:
         """What the caller is told of an error."""
@@ -248,7 +266,9 @@ class _Handlers:
             room.taken += 1
             try:
                 callers = await guard.callers(
-                    _authorization(context), _client(context, guard.meter)
+                    _authorization(context),
+                    _client(context, guard.meter),
+                    partial(_certificate, context),
                 )
                 guard.check(request)
                 return await call(request, *callers)
@@ -269,7 +289,9 @@ class _Handlers:
             room.taken += 1
             try:
                 callers = await guard.callers(
-                    _authorization(context), _client(context, guard.meter)
+                    _authorization(context),
+                    _client(context, guard.meter),
+                    partial(_certificate, context),
                 )
                 guard.check(request)
                 async with aclosing(call(request, *callers)) as answers:
@@ -291,7 +313,9 @@ class _Handlers:
             room.taken += 1
             try:
                 client = _client(context, guard.meter)
-                callers = await guard.callers(_authorization(context), client)
+                callers = await guard.callers(
+                    _authorization(context), client, partial(_certificate, context)
+                )
                 checked = guard.all_checked(requests, client)
                 async with aclosing(call(checked, *callers)) as answers:
                     async for answer in answers:
@@ -332,6 +356,12 @@ def _authorization(context: _Context) -> str:
         if key == "authorization" and isinstance(value, str):
             found = value
     return found
+
+
+def _certificate(context: _Context) -> bytes:
+    """The client certificate of the connection, PEM; empty where it has none."""
+    found: Any = context.auth_context().get("x509_pem_cert", ())
+    return bytes(found[0]) if found else b""
 
 
 def _client(context: _Context, meter: Meter) -> str:
