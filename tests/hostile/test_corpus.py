@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tracechain.adapters.fact_codec import FactCodec
-from tracechain.adapters.keys import master_key_from_text
+from tracechain.adapters.kek import kek_from_text
 from tracechain.adapters.photos import clean
 from tracechain.adapters.redis_url import parse as parse_redis_url
 from tracechain.app.limits import client_of
@@ -92,7 +92,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], Any], tuple[type[Exception], ...]]] =
     "protobuf of an order": (message("proto", issuance_pb2.IssueCodesRequest), (TracechainError,)),
     "facts from Redis": (field("batch"), (ValueError,)),
     "Redis URL": (on_text(parse_redis_url), (TracechainError,)),
-    "key-encryption key": (on_text(master_key_from_text), (TracechainError,)),
+    "key-encryption key": (on_text(kek_from_text), (TracechainError,)),
     "photograph": (clean, (TracechainError,)),
     "cookie": (mark_in, ()),
     "form token": (on_text(lambda text: TOKENS.check(text, "d", "s")), (TracechainError,)),

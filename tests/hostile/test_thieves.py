@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.service import World, running_world, settings_for
-from tracechain.adapters.keys import AesGcmVault
+from tracechain.adapters.keys import Vault
 from tracechain.bootstrap import build
 from tracechain.domain.errors import DataCorrupted
 from tracechain.v1 import verification_pb2 as pb
@@ -49,13 +49,13 @@ async def test_a_stolen_store_holds_no_secret(
     make_world: MakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrapped: list[bytes] = []
-    wrap = AesGcmVault.wrap
+    wrap = Vault.wrap
 
-    def seen(vault: AesGcmVault, plain: bytes, context: bytes) -> bytes:
+    def seen(vault: Vault, plain: bytes, context: bytes) -> bytes:
         wrapped.append(plain)
         return wrap(vault, plain, context)
 
-    monkeypatch.setattr(AesGcmVault, "wrap", seen)
+    monkeypatch.setattr(Vault, "wrap", seen)
     async with make_world() as world:
         secrets = await lived(world)
         assert wrapped
