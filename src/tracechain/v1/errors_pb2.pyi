@@ -96,11 +96,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The API key is not known, or was revoked."""
     ERROR_REASON_ROLE_NOT_ALLOWED: _ErrorReason.ValueType  # 62
     """The role may not call this method."""
-    ERROR_REASON_APPROVER_IS_PROPOSER: _ErrorReason.ValueType  # 79
+    ERROR_REASON_APPROVER_IS_PROPOSER: _ErrorReason.ValueType  # 64
     """Who proposed it cannot approve it."""
     ERROR_REASON_INVALID_ROLE: _ErrorReason.ValueType  # 63
     """A party of this kind cannot have this role."""
-    ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 64
+    ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 77
     """The API key or the registration of the certificate has expired."""
     ERROR_REASON_SCOPE_NOT_ALLOWED: _ErrorReason.ValueType  # 65
     """The role may call this method, and the scopes of the credential leave it out."""
@@ -401,11 +401,11 @@ ERROR_REASON_INVALID_CREDENTIAL: ErrorReason.ValueType  # 61
 """The API key is not known, or was revoked."""
 ERROR_REASON_ROLE_NOT_ALLOWED: ErrorReason.ValueType  # 62
 """The role may not call this method."""
-ERROR_REASON_APPROVER_IS_PROPOSER: ErrorReason.ValueType  # 79
+ERROR_REASON_APPROVER_IS_PROPOSER: ErrorReason.ValueType  # 64
 """Who proposed it cannot approve it."""
 ERROR_REASON_INVALID_ROLE: ErrorReason.ValueType  # 63
 """A party of this kind cannot have this role."""
-ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 64
+ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 77
 """The API key or the registration of the certificate has expired."""
 ERROR_REASON_SCOPE_NOT_ALLOWED: ErrorReason.ValueType  # 65
 """The role may call this method, and the scopes of the credential leave it out."""
