@@ -24,8 +24,8 @@ from tests.support.token_issuer import AUDIENCE, Issuer, token_issuer
 from tracechain.v1 import capture_pb2, verification_pb2
 
 CAPTURE = "/tracechain.v1.EventService/CaptureEvents"
-CALLS = 1000
-ROUNDS = 21
+CALLS = 4000
+ROUNDS = 7
 FLOORS = {"verify": 0.90, "capture": 0.85}
 
 _Metadata = tuple[tuple[str, str], ...]

@@ -192,6 +192,28 @@ async def test_those_who_call_together_look_once_and_none_ends_it_for_the_others
     assert slow.looks == 1
 
 
+async def test_who_goes_on_calling_does_not_wait_for_the_next_look(bench: Bench) -> None:
+    known, key = await bench.create()
+    await bench.credentials.authenticate(key)
+    slow = Slow(bench.store)
+    bench.credentials._directory = cast("Any", slow)
+    bench.later(0.5)
+    for _ in range(3):
+        await bench.credentials.authenticate(key)
+    while not slow.looks:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert slow.looks == 1
+    slow.go.set()
+    while bench.credentials._loads:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    # It is a second from the new look on; what another node revokes is seen within it.
+    bench.later(0.9)
+    await bench.credentials.authenticate(key)
+    await bench.store.revoke_credential(known, bench.now)
+    bench.later(1)
+    assert await reason(bench.credentials.authenticate(key)) == "INVALID_CREDENTIAL"
+
+
 async def test_a_look_that_a_revocation_overtook_is_not_believed(bench: Bench) -> None:
     known, key = await bench.create()
     slow = Slow(bench.store)

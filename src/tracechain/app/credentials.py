@@ -30,6 +30,7 @@ from tracechain.domain.text import bounded
 KEY_PREFIX = "tck_"
 # How long a look-up is believed, in microseconds: a revocation reaches every node within it.
 _BELIEVED = 1_000_000
+_RENEWED = _BELIEVED // 2
 _MAX_BELIEVED = 10_000
 # How long a key may live beside the one that replaces it, in seconds.
 _MAX_OVERLAP = 90 * 86_400
@@ -199,17 +200,22 @@ class Credentials:
         return credential.principal
 
     async def _look_up(self, credential_id: str, now: int) -> Credential | None:
-        """The record, at most a second old. Those who miss together look once: a busy caller has
-        many calls under way when the second is over."""
+        """The record, at most a second old. Who goes on calling does not wait for it: it is looked
+        up anew, beside the calls, while it is still believed; those who wait look once."""
         known = self._believed.get(credential_id)
-        if known is not None and now - known[0] < _BELIEVED:
+        age = now - known[0] if known is not None else _BELIEVED
+        if known is not None and age < _BELIEVED:
+            if age >= _RENEWED and credential_id not in self._loads:
+                self._begin(credential_id, now)
             return known[1]
-        load = self._loads.get(credential_id)
-        if load is None:
-            load = asyncio.create_task(self._load(credential_id, now))
-            self._loads[credential_id] = load
-            load.add_done_callback(lambda done: self._end(credential_id, done))
+        load = self._loads.get(credential_id) or self._begin(credential_id, now)
         return await asyncio.shield(load)
+
+    def _begin(self, credential_id: str, now: int) -> asyncio.Task[Credential | None]:
+        load = asyncio.create_task(self._load(credential_id, now))
+        self._loads[credential_id] = load
+        load.add_done_callback(lambda done: self._end(credential_id, done))
+        return load
 
     async def _load(self, credential_id: str, now: int) -> Credential | None:
         credential = await self._directory.get_credential(credential_id)
