@@ -100,8 +100,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Who proposed it cannot approve it."""
     ERROR_REASON_INVALID_ROLE: _ErrorReason.ValueType  # 63
     """A party of this kind cannot have this role."""
-    ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 77
-    """The API key or the registration of the certificate has expired."""
     ERROR_REASON_SCOPE_NOT_ALLOWED: _ErrorReason.ValueType  # 65
     """The role may call this method, and the scopes of the credential leave it out."""
     ERROR_REASON_INVALID_SCOPE: _ErrorReason.ValueType  # 66
@@ -128,6 +126,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The bearer token has expired."""
     ERROR_REASON_TOKEN_ISSUER_UNAVAILABLE: _ErrorReason.ValueType  # 76
     """The keys of the bearer token's issuer cannot be had; repeat later."""
+    ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 77
+    """The API key or the registration of the certificate has expired."""
     ERROR_REASON_PARTY_NOT_FOUND: _ErrorReason.ValueType  # 80
     """There is no such party, as far as the caller may see."""
     ERROR_REASON_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 81
@@ -405,8 +405,6 @@ ERROR_REASON_APPROVER_IS_PROPOSER: ErrorReason.ValueType  # 64
 """Who proposed it cannot approve it."""
 ERROR_REASON_INVALID_ROLE: ErrorReason.ValueType  # 63
 """A party of this kind cannot have this role."""
-ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 77
-"""The API key or the registration of the certificate has expired."""
 ERROR_REASON_SCOPE_NOT_ALLOWED: ErrorReason.ValueType  # 65
 """The role may call this method, and the scopes of the credential leave it out."""
 ERROR_REASON_INVALID_SCOPE: ErrorReason.ValueType  # 66
@@ -433,6 +431,8 @@ ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 75
 """The bearer token has expired."""
 ERROR_REASON_TOKEN_ISSUER_UNAVAILABLE: ErrorReason.ValueType  # 76
 """The keys of the bearer token's issuer cannot be had; repeat later."""
+ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 77
+"""The API key or the registration of the certificate has expired."""
 ERROR_REASON_PARTY_NOT_FOUND: ErrorReason.ValueType  # 80
 """There is no such party, as far as the caller may see."""
 ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 81
