@@ -286,6 +286,7 @@ NO_OBJECT = {
     "AdminService.ListParties": "lists what the caller sees; tested below",
     "AdminService.CreateCredential": "an operator's; it sees every party",
     "AdminService.ListCredentials": "an operator's; it sees every party",
+    "AdminService.RotatePlatformRoot": "an operator's; there is one platform",
     "AdminService.ListApprovals": "lists what the caller sees; see test_approvals",
     "AdminService.Approve": "nothing is proposed in this world; see test_approvals",
     "AdminService.Reject": "nothing is proposed in this world; see test_approvals",
