@@ -63,6 +63,7 @@ from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
+from tracechain.app.platform_root import PlatformRoots
 from tracechain.app.ports import Cache, Store
 from tracechain.app.products import Products
 from tracechain.app.proving import Prover
@@ -153,6 +154,7 @@ class App:
     credentials: Credentials
     parties: Parties
     approving: Approving
+    roots: PlatformRoots
     scanning: Scanning
     servicers: list[Servicer]
     gate: Gate
@@ -260,7 +262,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     changes = Changes(caches)
 
     visibility = Visibility(store, store)
-    keyring = Keyring(store, vault, visibility, clock, JudgeEarlier(settings.judge_earlier))
+    roots = PlatformRoots(store, vault, clock, settings.resolver)
+    await roots.refresh()
+    await roots.certify_all()
+    keyring = Keyring(
+        store, vault, visibility, clock, roots.certify, JudgeEarlier(settings.judge_earlier)
+    )
     await keyring.refresh()
     fetch = HttpFetch()
     uses = LastUses(store, clock)
@@ -331,13 +338,13 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         store, clock, four_eyes(settings), settings.approval_hours * 3_600_000_000
     )
     dangerous = Dangerous(
-        approving, store, keyring, credentials, products, clock, settings.mass_revocation
+        approving, store, keyring, credentials, products, roots, clock, settings.mass_revocation
     )
 
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring, dangerous, approving, clock),
         IssuanceServicer(products, issuing, labelling, linking, dangerous),
-        VerificationServicer(scanning, claiming, keyring, clock),
+        VerificationServicer(scanning, claiming, keyring, roots, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
         SupervisionServicer(recalling, reporting),
@@ -360,12 +367,13 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     polls = [
         asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000)),
         asyncio.create_task(_poll("last uses", uses.write, NOTE_SECONDS)),
+        asyncio.create_task(_poll("roots", roots.refresh, settings.key_poll_ms / 1000)),
     ]
     if settings.http_listen:
         every = settings.recall_poll_ms / 1000
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
-        settings, store, keyring, credentials, parties, approving, scanning, servicers,
+        settings, store, keyring, credentials, parties, approving, roots, scanning, servicers,
         gate, site, proofs, scans, events, changes, caches, shared, press, labels, photos,
         uses, fetch, polls,
     )  # fmt: skip

@@ -327,12 +327,13 @@ class Settings(BaseSettings):
     four_eyes: Annotated[
         str,
         Field(
-            description="Acts that another credential has to approve, with commas: mass_revocation "
+            description="Acts that another credential has to approve, with commas: root (a "
+            "new platform root), mass_revocation "
             "(an issuer's last signing key, or many revocations within an hour), quantity (raising "
             "what a batch may issue). Empty: one stolen key is enough for all of them. quantity is "
             "left out by default, so that an issuer with one person can work."
         ),
-    ] = "mass_revocation"
+    ] = "root,mass_revocation"
     approval_hours: Annotated[
         int, Field(ge=1, le=720, description="How long a proposal waits for its decision.")
     ] = 24

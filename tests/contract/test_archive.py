@@ -52,7 +52,7 @@ from tracechain.adapters.tables import BY_NAME, TABLES
 from tracechain.app.archive import Archive, Kind, Row, StoreRefused, Table
 from tracechain.app.archiving import Sum, export_store, import_store
 from tracechain.app.checking import check_store
-from tracechain.app.ports import Store, StoredDocument
+from tracechain.app.ports import Store, StoredDocument, StoredSecret
 from tracechain.domain.approval import ApprovalState
 from tracechain.domain.batch_key import derived
 from tracechain.domain.claim import ClaimAttempt
@@ -138,7 +138,7 @@ async def fill(store: Store) -> None:
     for name in ("a1", "a2"):
         await store.put_approval(approval(name, issuer.gln))
     await store.decide_approval("a2", ApprovalState.APPROVED, issuer.gln, "c", BIG)
-    await store.put_secret("service", bytes(range(256)), BIG)
+    await store.put_secret(StoredSecret("service", bytes(range(256)), b"", BIG))
     await store.retire_key(2, BIG, 4)
     await store.revoke_key(2, 5, JudgeEarlier.REFUSE, "泄露", 6)
     await store.put_product(product(1, issuer.gln))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.contract.conftest import Open
 from tests.support.service import gln_of, gtin_of
 from tests.support.stores import credential, issuer_key, party, product
-from tracechain.app.ports import Store
+from tracechain.app.ports import Store, StoredSecret
 from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.text import LocalizedText
 
@@ -270,19 +270,29 @@ async def test_of_many_who_make_a_secret_at_once_all_have_the_first(
     store: Store, open_another: Open
 ) -> None:
     stores = [store, await open_another()]
-    kept = await asyncio.gather(*(stores[i % 2].put_secret("s", bytes([i]), i) for i in range(20)))
+    made = [StoredSecret("s", bytes([i]), bytes([i, i]), i) for i in range(20)]
+    kept = await asyncio.gather(*(stores[i % 2].put_secret(one) for i, one in enumerate(made)))
     assert len(set(kept)) == 1
-    await store.put_secret("another", b"\x00\xff", 1)
-    assert await store.list_secrets() == [("another", b"\x00\xff"), ("s", kept[0])]
+    assert kept[0] in made
+    bare = await store.put_secret(StoredSecret("another", b"\x00\xff", b"", 1))
+    assert await store.list_secrets() == [bare, kept[0]]
 
 
 async def test_a_secret_is_wrapped_anew_where_it_is_what_was_read(store: Store) -> None:
     key = await store.put_key(issuer_key(1, ME, "make"))
-    await store.put_secret("s", b"old", 1)
+    secret = await store.put_secret(StoredSecret("s", b"old", b"public", 1))
     assert await store.rewrap_key(1, key.wrapped_secret, b"new", 2000)
     assert await store.list_keys(2000) == [replace(key, wrapped_secret=b"new")]
     assert not await store.rewrap_key(1, key.wrapped_secret, b"late", 3000)
     assert await store.list_keys(2001) == []
     assert await store.rewrap_secret("s", b"old", b"new")
     assert not await store.rewrap_secret("s", b"old", b"late")
-    assert await store.list_secrets() == [("s", b"new")]
+    assert await store.list_secrets() == [replace(secret, wrapped=b"new")]
+
+
+async def test_a_key_gets_another_certificate(store: Store) -> None:
+    key = await store.put_key(issuer_key(1, ME, "make", certificate=b"first"))
+    assert key.certificate == b"first"
+    await store.certify_key(1, b"second", 2000)
+    await store.certify_key(77, b"nobody's", 2000)
+    assert await store.list_keys(2000) == [replace(key, certificate=b"second")]

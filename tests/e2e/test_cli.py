@@ -13,6 +13,8 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from tests.support.certificates import certified
 from tests.support.command import Command, serving
@@ -270,6 +272,32 @@ def test_a_key_is_led_through_its_life(shop: Shop, run: Command, goods: str) -> 
     assert (wrong.status, "is no time as" in wrong.err) == (2, True)
 
 
+def test_anybody_gets_the_roots_and_the_certificates_under_them(
+    shop: Shop, run: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "chain.pem"
+    said = run("keys", "root", "-o", file, "--json", server=shop.server).json
+    chain = x509.load_pem_x509_certificates(file.read_bytes())
+    (root,) = said["roots"]
+    assert chain[0].fingerprint(hashes.SHA256()).hex() == root
+    assert len(chain) == 1 + said["certificates"] > 1
+    for certificate in chain:
+        certificate.verify_directly_issued_by(chain[0])
+    assert run("keys", "root", server=shop.server).out == file.read_text()
+    # Another operator has to approve; there is none here.
+    ran = run("keys", "rotate-root", "--json", **shop.by("operator"))
+    assert (ran.status, ran.error["reason"]) == (1, "APPROVAL_REQUIRED")
+    listed = run("approvals", "list", "--json", **shop.by("operator")).json["approvals"]
+    assert [(one["operation"], one["state"]) for one in listed] == [
+        ("rotate_root", "APPROVAL_STATE_PENDING")
+    ]
+    ran = run("approvals", "approve", listed[0]["name"], "--json", **shop.by("operator"))
+    assert ran.error["reason"] == "APPROVER_IS_PROPOSER"
+    assert "rotate_root" in run("approvals", "list", **shop.by("operator")).out
+    rejected = run("approvals", "reject", listed[0]["name"], **shop.by("operator"))
+    assert "rejected" in rejected.out
+
+
 def test_the_kek_is_replaced_by_the_one_that_was_meant_and_no_other(
     run: Command, tmp_path: Path
 ) -> None:
@@ -287,8 +315,8 @@ def test_the_kek_is_replaced_by_the_one_that_was_meant_and_no_other(
     ran = rewrap("--to", "local-0011223344556677", kek_previous=old)
     assert (ran.status, ran.error["reason"]) == (1, "KEK_OTHER")
     left = rewrap("--check", kek_previous=old).json
-    assert (left["left"], left["secrets"]) == (1, 1)
-    assert rewrap("--to", left["kek"], kek_previous=old).json["changed"] == 1
+    assert (left["left"], left["secrets"]) == (2, 2)
+    assert rewrap("--to", left["kek"], kek_previous=old).json["changed"] == 2
     assert rewrap("--check").json["left"] == 0
 
 
@@ -456,8 +484,8 @@ def test_every_command_has_help_and_json(run: Command) -> None:
               "recall": ("create", "lift", "list"), "links": ("set", "show"),
               "reports": ("list", "show"), "approvals": ("list", "approve", "reject"),
               "keys": ("operator", "credential", "credentials", "renew", "create", "activate",
-                       "retire", "rotate", "list", "revoke", "export", "new-kek",
-                       "rewrap")}  # fmt: skip
+                       "retire", "rotate", "list", "revoke", "export", "root", "rotate-root",
+                       "new-kek", "rewrap")}  # fmt: skip
     commands += [[group, name] for group in plain for name in groups[group]]
     for command in commands:
         shown = run(*command, "--help")

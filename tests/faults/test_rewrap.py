@@ -101,7 +101,7 @@ async def test_rewrapping_goes_on_after_a_kill_while_nodes_serve(tmp_path: Path)
         await many_keys(world)
         store = world.app.settings.store_path
         total = under(store)[old]
-        assert total == KEYS + 3, "those of two issuers, and the service's own"
+        assert total == KEYS + 4, "those of two issuers, the service's own and the root's"
         async with second_node(world, kek=NEW, kek_previous=OLD, key_poll_ms=20) as node:
             process = await started(tmp_path)
             async with asyncio.timeout(60):
@@ -137,7 +137,7 @@ async def test_two_who_rewrap_at_once_end_it_together(tmp_path: Path) -> None:
         await many_keys(world)
         store = world.app.settings.store_path
     await asyncio.gather(rewrapped(tmp_path), rewrapped(tmp_path))
-    assert under(store) == {new: KEYS + 3}
+    assert under(store) == {new: KEYS + 4}
 
 
 async def test_a_key_of_a_file_gives_way_to_one_in_a_token(tmp_path: Path, token: Token) -> None:

@@ -279,7 +279,7 @@ async def test_a_proposal_expires(strict: World, monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_setting_that_names_no_act_is_refused() -> None:
-    assert [act.value for act in four_eyes(Settings())] == ["mass_revocation"]
+    assert [act.value for act in four_eyes(Settings())] == ["root", "mass_revocation"]
     assert four_eyes(Settings(four_eyes=" , ")) == []
     with pytest.raises(Unavailable) as caught:
         four_eyes(Settings(four_eyes="quantity, everything"))

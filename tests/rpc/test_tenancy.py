@@ -288,6 +288,7 @@ NO_OBJECT = {
     "AdminService.RegisterCertificate": "an operator's; it sees every party",
     "AdminService.RotateCredential": "an operator's; the parent is tested below",
     "AdminService.ListCredentials": "an operator's; it sees every party",
+    "AdminService.RotatePlatformRoot": "an operator's; there is one platform",
     "AdminService.ListApprovals": "lists what the caller sees; see test_approvals",
     "AdminService.Approve": "nothing is proposed in this world; see test_approvals",
     "AdminService.Reject": "nothing is proposed in this world; see test_approvals",

@@ -42,13 +42,14 @@ TABLES = (
         "key_id",
         "key_id:i issuer_gln:t algorithm:t public_key:b wrapped_secret:b request_id:t "
         "create_time:i revoke_time:i? revoke_reason:t change_time:i activate_time:i? "
-        "retire_time:i? judge_earlier:i revoke_record_time:i?",
+        "retire_time:i? judge_earlier:i revoke_record_time:i? "
+        "certificate:b",
         of_goods=False,
     ),
     _table(
         "service_secret",
         "name",
-        "name:t wrapped_secret:b create_time:i",
+        "name:t wrapped_secret:b public_part:b create_time:i",
         of_goods=False,
     ),
     _table(

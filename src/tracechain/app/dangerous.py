@@ -2,7 +2,8 @@
 
 Revocations stop an issuer where they take its last signing key, and stop many where there are many
 within an hour: then they are mass revocations. Raising a quantity lets an issuer make codes beyond
-what was first authorised. What does not fall under these is done at once.
+what was first authorised. A new platform root changes what everybody trusts. What does not fall
+under these is done at once.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 from tracechain.app.approving import Approving
 from tracechain.app.credentials import Credentials
 from tracechain.app.keyring import Keyring
+from tracechain.app.platform_root import PlatformRoots
 from tracechain.app.ports import ApprovalStore, Clock
 from tracechain.app.products import Products
 from tracechain.domain.approval import Act, Approval
+from tracechain.domain.certificates import PlatformRoot
 from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.party import Credential, Principal
 from tracechain.domain.product import Batch
+from tracechain.domain.text import bounded
 
 # What "at once" means, in microseconds.
 _HOUR = 3_600_000_000
@@ -31,6 +35,7 @@ class Dangerous:
         keyring: Keyring,
         credentials: Credentials,
         products: Products,
+        roots: PlatformRoots,
         clock: Clock,
         limit: int,
     ) -> None:
@@ -39,11 +44,13 @@ class Dangerous:
         self._keyring = keyring
         self._credentials = credentials
         self._products = products
+        self._roots = roots
         self._clock = clock
         self._limit = limit
         approving.on("revoke_key", self._revoke_key)
         approving.on("revoke_credential", self._revoke_credential)
         approving.on("raise_quantity", self._raise_quantity)
+        approving.on("rotate_root", self._rotate_root)
 
     async def revoke_key(
         self,
@@ -129,6 +136,19 @@ class Dangerous:
             approval.proposer, said["gtin"], said["lot"], int(said["quantity"]), said["reason"],
             said["request_id"],
         )  # fmt: skip
+
+    async def rotate_root(self, principal: Principal, request_id: str) -> PlatformRoot:
+        """See PlatformRoots.rotate. Raises what Approving.require does."""
+        request_id = bounded(request_id, "request_id", 64, required=True)
+        if self._approving.needs(Act.ROOT):
+            await self._approving.require(
+                principal, Act.ROOT, "rotate_root", {"request_id": request_id}, "",
+                "platformRoot", request_id,
+            )  # fmt: skip
+        return await self._roots.rotate(request_id)
+
+    async def _rotate_root(self, approval: Approval) -> None:
+        await self._roots.rotate(approval.arguments["request_id"])
 
     async def _many(self) -> bool:
         return await self._store.count_revocations(self._clock() - _HOUR) >= self._limit

@@ -7,7 +7,8 @@ within the polling interval of being made or revoked.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from tracechain.app.ports import Clock, Directory, KeyVault
 from tracechain.app.visibility import Visibility
@@ -36,8 +37,8 @@ _CLOCK_SKEW = 5_000_000
 
 
 class Keyring:
-    """Makes and holds issuer keys, and leads them through their life. `judge_earlier` is what a
-    revocation says that does not say it itself."""
+    """Makes and holds issuer keys, and leads them through their life. `certify` gives a key its
+    certificate; `judge_earlier` is what a revocation says that does not say it itself."""
 
     def __init__(
         self,
@@ -45,12 +46,14 @@ class Keyring:
         vault: KeyVault,
         visibility: Visibility,
         clock: Clock,
+        certify: Callable[[IssuerKey], bytes],
         judge_earlier: JudgeEarlier = JudgeEarlier.CAUTION,
     ) -> None:
         self._directory = directory
         self._vault = vault
         self._visibility = visibility
         self._clock = clock
+        self._certify = certify
         self._judge_earlier = judge_earlier
         self._records: dict[int, IssuerKey] = {}
         self._working: dict[int, WorkingKey] = {}
@@ -156,18 +159,18 @@ class Keyring:
             own = [key.algorithm for key in self.records() if key.issuer_gln == gln]
             algorithm = own[-1] if own else Algorithm.ES256
         public, secret = generate(algorithm)
-        record = await self._directory.put_key(
-            IssuerKey(
-                key_id,
-                gln,
-                algorithm,
-                public,
-                sealed(key_id, gln, secret, self._vault),
-                request_id,
-                now,
-                activate_time=active,
-            )
+        made = IssuerKey(
+            key_id,
+            gln,
+            algorithm,
+            public,
+            sealed(key_id, gln, secret, self._vault),
+            request_id,
+            now,
+            activate_time=active,
         )
+        made = replace(made, certificate=self._certify(made))
+        record = await self._directory.put_key(made)
         self._take(record)
         return _asked_for(record, algorithm)
 

@@ -63,6 +63,16 @@ class StoredDocument:
     create_time: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A secret of the service as it is kept, with the public half where it has one."""
+
+    name: str
+    wrapped: bytes
+    public: bytes
+    create_time: int
+
+
 class ScanAnswer(NamedTuple):
     """What a scan finds: the history before it, and what the store holds of the unit alone.
 
@@ -138,11 +148,14 @@ class Directory(Protocol):
         """Puts a wrapped secret in the place of another. False, and nothing is changed, where the
         key's is not `old`."""
 
-    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
-        """Keeps a wrapped secret of the service; what is kept under this name, now or before."""
+    async def certify_key(self, key_id: int, certificate: bytes, now: int) -> None:
+        """Puts a certificate in the place of the one that a key has, if any."""
 
-    async def list_secrets(self) -> list[tuple[str, bytes]]:
-        """All secrets of the service but issuers' keys, wrapped, by name."""
+    async def put_secret(self, secret: StoredSecret) -> StoredSecret:
+        """Keeps a secret of the service; what is kept under its name, now or before."""
+
+    async def list_secrets(self) -> list[StoredSecret]:
+        """All secrets of the service but issuers' keys, by name."""
 
     async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
         """As `rewrap_key`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracechain.app.ports import Clock, Directory, KeyVault
+from tracechain.app.ports import Clock, Directory, KeyVault, StoredSecret
 from tracechain.app.working_key import key_context
 
 _SERVICE = "service"
@@ -26,7 +26,8 @@ class Rewrapped:
     secrets: int
 
 
-def _context(name: str) -> bytes:
+def secret_context(name: str) -> bytes:
+    """What a wrapped secret is bound to: it cannot be moved to another name."""
     return f"tracechain/secret/v1/{name}".encode()
 
 
@@ -35,12 +36,12 @@ async def service_secret(
 ) -> bytes:
     """The service's own secret, made by the first node that asks. Raises DataCorrupted
     KEY_UNREADABLE, Unavailable."""
-    for name, wrapped in await directory.list_secrets():
-        if name == _SERVICE:
-            return vault.unwrap(wrapped, _context(name))
-    made = vault.wrap(random_bytes(_SECRET_BYTES), _context(_SERVICE))
-    kept = await directory.put_secret(_SERVICE, made, clock())
-    return vault.unwrap(kept, _context(_SERVICE))
+    for kept in await directory.list_secrets():
+        if kept.name == _SERVICE:
+            return vault.unwrap(kept.wrapped, secret_context(_SERVICE))
+    made = vault.wrap(random_bytes(_SECRET_BYTES), secret_context(_SERVICE))
+    first = await directory.put_secret(StoredSecret(_SERVICE, made, b"", clock()))
+    return vault.unwrap(first.wrapped, secret_context(_SERVICE))
 
 
 class Rewrapping:
@@ -60,10 +61,10 @@ class Rewrapping:
         changed = 0
         secrets = await self._directory.list_secrets()
         keys = await self._directory.list_keys(0)
-        for name, wrapped in secrets:
-            anew = self._vault.rewrap(wrapped, _context(name))
+        for secret in secrets:
+            anew = self._vault.rewrap(secret.wrapped, secret_context(secret.name))
             if anew is not None and not dry:
-                await self._directory.rewrap_secret(name, wrapped, anew)
+                await self._directory.rewrap_secret(secret.name, secret.wrapped, anew)
             changed += anew is not None
         for key in keys:
             anew = self._vault.rewrap(key.wrapped_secret, key_context(key.key_id, key.issuer_gln))

@@ -1,17 +1,21 @@
-"""`tracechain keys create, activate, retire, rotate`: the life of the keys that sign codes."""
+"""`tracechain keys create, activate, retire, rotate`: the life of the keys that sign codes; and
+`root, rotate-root`: of what vouches for them."""
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 import uuid
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
-from tracechain.cli.output import done, print_json, short
+from tracechain.cli.output import done, note, print_json, short
 from tracechain.domain.code import Algorithm
-from tracechain.v1 import admin_pb2, party_pb2
+from tracechain.v1 import admin_pb2, party_pb2, verification_pb2
 
 
 def moment(text: str) -> Timestamp:
@@ -109,6 +113,55 @@ def rotate(
             )
         )
     _show_key(made, as_json)
+
+
+def root(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; standard output without it.")
+    ] = None,
+    server: Server = DEFAULT_SERVER,
+    as_json: AsJson = False,
+) -> None:
+    """Show the platform's roots and all keys' certificates under them, as PEM. Public."""
+    request = verification_pb2.ListVerificationKeysRequest(page_size=1000)
+    roots: list[bytes] = []
+    certificates: list[bytes] = []
+    with Connection(server) as to:
+        while True:
+            page = to.verification.ListVerificationKeys(request)
+            roots = [one.certificate for one in page.roots]
+            certificates += [key.certificate for key in page.keys]
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+    text = "".join(ssl.DER_cert_to_PEM_cert(der) for der in (*roots, *certificates))
+    if output is not None:
+        output.write_text(text, encoding="ascii")
+    prints = [hashlib.sha256(der).hexdigest() for der in roots]
+    if as_json:
+        print_json({"roots": prints, "certificates": len(certificates)})
+    elif output is None:
+        print(text, end="")
+    else:
+        done(f"{len(roots)} roots and {len(certificates)} certificates in {output}")
+        for mark in prints:
+            note(f"  root, SHA-256 {mark}")
+
+
+def rotate_root(
+    request_id: Annotated[str, typer.Option(help="Repeat it once it is approved.")] = "",
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a new platform root, and certificates under it for all keys (operator, two of them)."""
+    with Connection(server, api_key) as to:
+        made = to.admin.RotatePlatformRoot(
+            admin_pb2.RotatePlatformRootRequest(request_id=request_id or uuid.uuid4().hex)
+        )
+    if as_json:
+        return print_json(made)
+    return done("new root, SHA-256 ", (hashlib.sha256(made.certificate).hexdigest(), "bold"))
 
 
 def _show_key(key: party_pb2.IssuerKey, as_json: bool) -> None:

@@ -27,7 +27,7 @@ from tracechain.v1 import admin_pb2, annotations_pb2, party_pb2, verification_pb
 
 app = typer.Typer(help="API keys, and issuers' signing keys.", no_args_is_help=True)
 for _command in (key_life.create, key_life.activate, key_life.retire, key_life.rotate,
-                 keks.new_kek, keks.rewrap):  # fmt: skip
+                 key_life.root, key_life.rotate_root, keks.new_kek, keks.rewrap):  # fmt: skip
     app.command()(_command)
 
 # What clients/python reads for verification without a network.

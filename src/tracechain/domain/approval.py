@@ -15,6 +15,7 @@ from tracechain.domain.party import Principal, Role
 class Act(StrEnum):
     """A kind of act that can be made to need four eyes."""
 
+    ROOT = "root"
     MASS_REVOCATION = "mass_revocation"
     QUANTITY = "quantity"
 

@@ -65,7 +65,8 @@ _STANDING = {
 class IssuerKey:
     """One key. `public_key` is SubjectPublicKeyInfo in DER; `wrapped_secret` is opaque here.
 
-    Times are microseconds since 1970 UTC; those of activation and retirement may lie ahead.
+    `certificate` is the platform's on the public half (X.509, DER). Times are microseconds since
+    1970 UTC; those of activation and retirement may lie ahead.
     """
 
     key_id: int
@@ -80,6 +81,7 @@ class IssuerKey:
     activate_time: int | None = None
     retire_time: int | None = None
     judge_earlier: JudgeEarlier = JudgeEarlier.CAUTION
+    certificate: bytes = b""
 
     def state(self, now: int) -> KeyState:
         """Where the key is in its life at this moment."""

@@ -125,6 +125,11 @@ class AdminServicer:
             )
         )
 
+    async def RotatePlatformRoot(
+        self, request: admin_pb2.RotatePlatformRootRequest, principal: Principal
+    ) -> party_pb2.PlatformRoot:
+        return convert.root(await self._dangerous.rotate_root(principal, request.request_id))
+
     async def ListApprovals(
         self, request: admin_pb2.ListApprovalsRequest, principal: Principal
     ) -> admin_pb2.ListApprovalsResponse:

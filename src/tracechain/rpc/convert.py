@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain.domain.approval import Approval
+from tracechain.domain.certificates import PlatformRoot
 from tracechain.domain.code import Algorithm
 from tracechain.domain.conflict import Conflict
 from tracechain.domain.errors import InvalidArgument
@@ -153,6 +154,14 @@ def key(value: IssuerKey, now: int) -> party_pb2.IssuerKey:
         retire_time=timestamp(value.retire_time),
         state=number(party_pb2.KeyState, state),  # type: ignore[arg-type]
         judge_earlier=number(party_pb2.JudgeEarlier, judgement),  # type: ignore[arg-type]
+        certificate=value.certificate,
+    )
+
+
+def root(value: PlatformRoot) -> party_pb2.PlatformRoot:
+    """A root of the platform."""
+    return party_pb2.PlatformRoot(
+        certificate=value.certificate, create_time=timestamp(value.create_time)
     )
 
 

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain.app.claiming import Claiming
 from tracechain.app.keyring import Keyring
+from tracechain.app.platform_root import PlatformRoots
 from tracechain.app.ports import Clock
 from tracechain.app.scanning import Scanning, ScanRequest
 from tracechain.domain.custody import UnitState
@@ -39,11 +40,17 @@ class VerificationServicer:
     service = pb.DESCRIPTOR.services_by_name["VerificationService"]
 
     def __init__(
-        self, scanning: Scanning, claiming: Claiming, keyring: Keyring, clock: Clock
+        self,
+        scanning: Scanning,
+        claiming: Claiming,
+        keyring: Keyring,
+        roots: PlatformRoots,
+        clock: Clock,
     ) -> None:
         self._scanning = scanning
         self._claiming = claiming
         self._keyring = keyring
+        self._roots = roots
         self._clock = clock
         self._templates = _Templates()
 
@@ -125,7 +132,9 @@ class VerificationServicer:
         found = [key for key in self._keyring.records() if key.key_id > after]
         more = paging.token("keys", str(found[size - 1].key_id)) if len(found) > size else ""
         return pb.ListVerificationKeysResponse(
-            keys=[convert.key(key, self._clock()) for key in found[:size]], next_page_token=more
+            keys=[convert.key(key, self._clock()) for key in found[:size]],
+            next_page_token=more,
+            roots=[convert.root(root) for root in self._roots.roots()],
         )
 
     def _answer(self, verdict: Verdict) -> pb.Verdict:

@@ -45,6 +45,10 @@ class AdminServiceStub:
     """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
     hour it may need an approval: APPROVAL_REQUIRED.
     """
+    RotatePlatformRoot: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotatePlatformRootRequest, _party_pb2.PlatformRoot]
+    """Makes a new platform root and gives all issuers' keys certificates under it. The old roots go on
+    being listed. It may need an approval: APPROVAL_REQUIRED.
+    """
     ListApprovals: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListApprovalsRequest, _admin_pb2.ListApprovalsResponse]
     """Lists what was proposed and needs another credential's approval: an operator all, an issuer its
     own, in the order of their ids.
@@ -155,6 +159,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_party_pb2.Credential]:
         """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
         hour it may need an approval: APPROVAL_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def RotatePlatformRoot(
+        self,
+        request: _admin_pb2.RotatePlatformRootRequest,
+        context: _aio.ServicerContext[_admin_pb2.RotatePlatformRootRequest, _abc.Awaitable[_party_pb2.PlatformRoot]],
+    ) -> _abc.Awaitable[_party_pb2.PlatformRoot]:
+        """Makes a new platform root and gives all issuers' keys certificates under it. The old roots go on
+        being listed. It may need an approval: APPROVAL_REQUIRED.
         """
 
     @_abc_1.abstractmethod

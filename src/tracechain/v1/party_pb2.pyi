@@ -328,6 +328,7 @@ class IssuerKey(_message.Message):
     RETIRE_TIME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     JUDGE_EARLIER_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `parties/{gln}/keys/{key_id}`."""
     key_id: _builtins.int
@@ -342,6 +343,10 @@ class IssuerKey(_message.Message):
     """Where it is in its life now."""
     judge_earlier: Global___JudgeEarlier.ValueType
     """For a revoked key: what is thought of codes issued before revoke_time."""
+    certificate: _builtins.bytes
+    """The platform's certificate on this key, X.509 in DER (RFC 5280): its subject names the key, its
+    subject alternative name the issuer's GLN. It does not say whether the key was revoked.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -372,11 +377,40 @@ class IssuerKey(_message.Message):
         retire_time: _timestamp_pb2.Timestamp | None = ...,
         state: Global___KeyState.ValueType = ...,
         judge_earlier: Global___JudgeEarlier.ValueType = ...,
+        certificate: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "create_time", b"create_time", "retire_time", b"retire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "algorithm", b"algorithm", "create_time", b"create_time", "issuer_gln", b"issuer_gln", "judge_earlier", b"judge_earlier", "key_id", b"key_id", "name", b"name", "public_key", b"public_key", "retire_time", b"retire_time", "revoke_time", b"revoke_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_time", b"activate_time", "algorithm", b"algorithm", "certificate", b"certificate", "create_time", b"create_time", "issuer_gln", b"issuer_gln", "judge_earlier", b"judge_earlier", "key_id", b"key_id", "name", b"name", "public_key", b"public_key", "retire_time", b"retire_time", "revoke_time", b"revoke_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IssuerKey: _TypeAlias = IssuerKey  # noqa: Y015
+
+@_typing.final
+class PlatformRoot(_message.Message):
+    """A root of the platform: its key signs certificates of issuers' keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    certificate: _builtins.bytes
+    """Its certificate, X.509 in DER. Compare it with one that you got elsewhere."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    def __init__(
+        self,
+        *,
+        certificate: _builtins.bytes = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "create_time", b"create_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlatformRoot: _TypeAlias = PlatformRoot  # noqa: Y015

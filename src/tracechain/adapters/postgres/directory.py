@@ -8,6 +8,7 @@ from typing import Any
 from tracechain.adapters import records
 from tracechain.adapters.postgres.session import Session, Transaction
 from tracechain.adapters.postgres.statements import statement
+from tracechain.app.ports import StoredSecret
 from tracechain.domain.code import Algorithm
 from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.party import Credential, Party
@@ -15,7 +16,8 @@ from tracechain.domain.product import Product
 
 _KEY_COLUMNS = (
     "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
-    "revoke_time, revoke_reason, activate_time, retire_time, judge_earlier"
+    "revoke_time, revoke_reason, activate_time, retire_time, judge_earlier, "
+    "certificate"
 )
 _CREDENTIAL_COLUMNS = "body, revoke_time, expire_time, last_use_time"
 
@@ -58,8 +60,8 @@ NOTE_USES = statement(
 PUT_KEY = statement(
     "PUT_KEY",
     "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, wrapped_secret, "
-    "request_id, create_time, activate_time, change_time) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7) "
+    "request_id, create_time, activate_time, certificate, change_time) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $7) "
     "ON CONFLICT DO NOTHING",
 )
 GET_KEY = statement("GET_KEY", f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE key_id = $1")
@@ -93,14 +95,21 @@ REWRAP_KEY = statement(
     "UPDATE issuer_key SET wrapped_secret = $3, change_time = $4 "
     "WHERE key_id = $1 AND wrapped_secret = $2 RETURNING key_id",
 )
+CERTIFY_KEY = statement(
+    "CERTIFY_KEY", "UPDATE issuer_key SET certificate = $2, change_time = $3 WHERE key_id = $1"
+)
 PUT_SECRET = statement(
     "PUT_SECRET",
-    "INSERT INTO service_secret (name, wrapped_secret, create_time) VALUES ($1, $2, $3) "
-    "ON CONFLICT DO NOTHING",
+    "INSERT INTO service_secret (name, wrapped_secret, public_part, create_time) "
+    "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
 )
-GET_SECRET = statement("GET_SECRET", "SELECT wrapped_secret FROM service_secret WHERE name = $1")
+GET_SECRET = statement(
+    "GET_SECRET",
+    "SELECT name, wrapped_secret, public_part, create_time FROM service_secret WHERE name = $1",
+)
 LIST_SECRETS = statement(
-    "LIST_SECRETS", "SELECT name, wrapped_secret FROM service_secret ORDER BY name"
+    "LIST_SECRETS",
+    "SELECT name, wrapped_secret, public_part, create_time FROM service_secret ORDER BY name",
 )
 REWRAP_SECRET = statement(
     "REWRAP_SECRET",
@@ -188,6 +197,7 @@ class DirectoryPart:
             key.request_id,
             key.create_time,
             key.activate_time,
+            key.certificate,
         )
         return _key(_must(await self._session.row(FIND_KEY, key.issuer_gln, key.request_id)))
 
@@ -216,12 +226,17 @@ class DirectoryPart:
     async def rewrap_key(self, key_id: int, old: bytes, new: bytes, now: int) -> bool:
         return await self._session.row(REWRAP_KEY, key_id, old, new, now) is not None
 
-    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
-        await self._session.fetch(PUT_SECRET, name, wrapped, now)
-        return bytes(_must(await self._session.row(GET_SECRET, name))[0])
+    async def certify_key(self, key_id: int, certificate: bytes, now: int) -> None:
+        await self._session.fetch(CERTIFY_KEY, key_id, certificate, now)
 
-    async def list_secrets(self) -> list[tuple[str, bytes]]:
-        return [(row[0], row[1]) for row in await self._session.fetch(LIST_SECRETS)]
+    async def put_secret(self, secret: StoredSecret) -> StoredSecret:
+        await self._session.fetch(
+            PUT_SECRET, secret.name, secret.wrapped, secret.public, secret.create_time
+        )
+        return StoredSecret(*_must(await self._session.row(GET_SECRET, secret.name)))
+
+    async def list_secrets(self) -> list[StoredSecret]:
+        return [StoredSecret(*row) for row in await self._session.fetch(LIST_SECRETS)]
 
     async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
         return await self._session.row(REWRAP_SECRET, name, old, new) is not None
@@ -259,5 +274,5 @@ def _credential(credential: Credential) -> tuple[Any, ...]:
 def _key(row: Sequence[Any]) -> IssuerKey:
     return IssuerKey(
         row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8],
-        row[9], row[10], records.JUDGEMENTS[row[11]],
+        row[9], row[10], records.JUDGEMENTS[row[11]], row[12],
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 from tracechain.adapters import records
 from tracechain.adapters.sqlite.session import Session
+from tracechain.app.ports import StoredSecret
 from tracechain.domain.code import Algorithm
 from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.party import Credential, Party
@@ -15,9 +16,11 @@ from tracechain.domain.product import Product
 
 _KEY_COLUMNS = (
     "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
-    "revoke_time, revoke_reason, activate_time, retire_time, judge_earlier"
+    "revoke_time, revoke_reason, activate_time, retire_time, judge_earlier, "
+    "certificate"
 )
 _CREDENTIAL_COLUMNS = "body, revoke_time, expire_time, last_use_time"
+_SECRET_COLUMNS = "name, wrapped_secret, public_part, create_time"
 
 
 def next_number(connection: sqlite3.Connection, name: str) -> int:
@@ -121,8 +124,8 @@ class DirectoryPart:
         def work(connection: sqlite3.Connection) -> IssuerKey:
             connection.execute(
                 "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, "
-                "wrapped_secret, request_id, create_time, activate_time, change_time) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "wrapped_secret, request_id, create_time, activate_time, certificate, "
+                "change_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
                     key.key_id,
                     key.issuer_gln,
@@ -132,6 +135,7 @@ class DirectoryPart:
                     key.request_id,
                     key.create_time,
                     key.activate_time,
+                    key.certificate,
                     key.create_time,
                 ),
             )
@@ -198,23 +202,29 @@ class DirectoryPart:
             (new, now, key_id, old),
         )
 
-    async def put_secret(self, name: str, wrapped: bytes, now: int) -> bytes:
-        def work(connection: sqlite3.Connection) -> bytes:
+    async def certify_key(self, key_id: int, certificate: bytes, now: int) -> None:
+        await self._changed(
+            "UPDATE issuer_key SET certificate = ?, change_time = ? WHERE key_id = ?",
+            (certificate, now, key_id),
+        )
+
+    async def put_secret(self, secret: StoredSecret) -> StoredSecret:
+        def work(connection: sqlite3.Connection) -> StoredSecret:
             connection.execute(
-                "INSERT INTO service_secret (name, wrapped_secret, create_time) VALUES (?, ?, ?) "
-                "ON CONFLICT DO NOTHING",
-                (name, wrapped, now),
+                "INSERT INTO service_secret (name, wrapped_secret, public_part, create_time) "
+                "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (secret.name, secret.wrapped, secret.public, secret.create_time),
             )
             row = connection.execute(
-                "SELECT wrapped_secret FROM service_secret WHERE name = ?", (name,)
+                f"SELECT {_SECRET_COLUMNS} FROM service_secret WHERE name = ?", (secret.name,)
             ).fetchone()
-            return bytes(row[0])
+            return StoredSecret(*row)
 
         return await self._writer.write(work)
 
-    async def list_secrets(self) -> list[tuple[str, bytes]]:
-        rows = await self._rows("SELECT name, wrapped_secret FROM service_secret ORDER BY name", ())
-        return [(row[0], row[1]) for row in rows]
+    async def list_secrets(self) -> list[StoredSecret]:
+        rows = await self._rows(f"SELECT {_SECRET_COLUMNS} FROM service_secret ORDER BY name", ())
+        return [StoredSecret(*row) for row in rows]
 
     async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
         return await self._changed(
@@ -280,5 +290,5 @@ def _put(connection: sqlite3.Connection, credential: Credential) -> bool:
 def _key(row: tuple[Any, ...]) -> IssuerKey:
     return IssuerKey(
         row[0], row[1], Algorithm(row[2]), row[3], row[4], row[5], row[6], row[7], row[8],
-        row[9], row[10], records.JUDGEMENTS[row[11]],
+        row[9], row[10], records.JUDGEMENTS[row[11]], row[12],
     )  # fmt: skip

@@ -33,6 +33,8 @@ class _ActEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Act.ValueType], _
     """Revoking an issuer's last signing key, or many keys and credentials within an hour."""
     ACT_QUANTITY: _Act.ValueType  # 2
     """Raising the quantity of a batch beyond what was first authorised."""
+    ACT_ROOT: _Act.ValueType  # 3
+    """Making a new platform root."""
 
 class Act(_Act, metaclass=_ActEnumTypeWrapper):
     """A kind of act that can be made to need an approval."""
@@ -43,6 +45,8 @@ ACT_MASS_REVOCATION: Act.ValueType  # 1
 """Revoking an issuer's last signing key, or many keys and credentials within an hour."""
 ACT_QUANTITY: Act.ValueType  # 2
 """Raising the quantity of a batch beyond what was first authorised."""
+ACT_ROOT: Act.ValueType  # 3
+"""Making a new platform root."""
 Global___Act: _TypeAlias = Act  # noqa: Y015
 
 class _ApprovalState:
@@ -618,6 +622,28 @@ class RevokeIssuerKeyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeIssuerKeyRequest: _TypeAlias = RevokeIssuerKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotatePlatformRootRequest(_message.Message):
+    """Asks for a new platform root."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a repetition harmless; any text of at most 64 characters, best a UUID."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotatePlatformRootRequest: _TypeAlias = RotatePlatformRootRequest  # noqa: Y015
 
 @_typing.final
 class Approval(_message.Message):

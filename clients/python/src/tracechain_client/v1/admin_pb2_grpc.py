@@ -76,6 +76,11 @@ class AdminServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.RevokeCredentialRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_party__pb2.Credential.FromString,
                 _registered_method=True)
+        self.RotatePlatformRoot = channel.unary_unary(
+                '/tracechain.v1.AdminService/RotatePlatformRoot',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.RotatePlatformRootRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_party__pb2.PlatformRoot.FromString,
+                _registered_method=True)
         self.ListApprovals = channel.unary_unary(
                 '/tracechain.v1.AdminService/ListApprovals',
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.ListApprovalsRequest.SerializeToString,
@@ -185,6 +190,14 @@ class AdminServiceServicer(object):
     def RevokeCredential(self, request, context):
         """Revokes a credential. Every node refuses it within a second. Where many were revoked within the
         hour it may need an approval: APPROVAL_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotatePlatformRoot(self, request, context):
+        """Makes a new platform root and gives all issuers' keys certificates under it. The old roots go on
+        being listed. It may need an approval: APPROVAL_REQUIRED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -303,6 +316,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RevokeCredential,
                     request_deserializer=tracechain_dot_v1_dot_admin__pb2.RevokeCredentialRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_party__pb2.Credential.SerializeToString,
+            ),
+            'RotatePlatformRoot': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotatePlatformRoot,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.RotatePlatformRootRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_party__pb2.PlatformRoot.SerializeToString,
             ),
             'ListApprovals': grpc.unary_unary_rpc_method_handler(
                     servicer.ListApprovals,
@@ -567,6 +585,33 @@ class AdminService(object):
             '/tracechain.v1.AdminService/RevokeCredential',
             tracechain_dot_v1_dot_admin__pb2.RevokeCredentialRequest.SerializeToString,
             tracechain_dot_v1_dot_party__pb2.Credential.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotatePlatformRoot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/RotatePlatformRoot',
+            tracechain_dot_v1_dot_admin__pb2.RotatePlatformRootRequest.SerializeToString,
+            tracechain_dot_v1_dot_party__pb2.PlatformRoot.FromString,
             options,
             channel_credentials,
             insecure,

@@ -725,21 +725,27 @@ class ListVerificationKeysResponse(_message.Message):
 
     KEYS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ROOTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """For the next page; empty on the last."""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_party_pb2.IssuerKey]:
         """In the order of their ids."""
 
+    @_builtins.property
+    def roots(self) -> _containers.RepeatedCompositeFieldContainer[_party_pb2.PlatformRoot]:
+        """The platform's roots, the one that signs now last: each key's certificate is under one of them."""
+
     def __init__(
         self,
         *,
         keys: _abc.Iterable[_party_pb2.IssuerKey] | None = ...,
         next_page_token: _builtins.str = ...,
+        roots: _abc.Iterable[_party_pb2.PlatformRoot] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "next_page_token", b"next_page_token", "roots", b"roots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
