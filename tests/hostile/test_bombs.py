@@ -62,7 +62,11 @@ async def test_a_body_that_unpacks_into_a_large_one_over_http(world: World) -> N
     await still_answers(world)
 
 
-@pytest.mark.parametrize("body", [DEEP, b"[" * 100_000, LONG_NUMBER, b'{"code":"' + b"\\u0041" * 9])
+@pytest.mark.parametrize(
+    "body",
+    [DEEP, b"[" * 100_000, LONG_NUMBER, b'{"code":"' + b"\\u0041" * 9],
+    ids=["deep", "open", "number", "text"],
+)
 async def test_json_that_is_deep_or_endless_over_http(world: World, body: bytes) -> None:
     async with httpx.AsyncClient(base_url=world.http, timeout=20) as client:
         answer = await client.post(
