@@ -189,7 +189,8 @@ def verify_subtree(
             raise _false("no leaves have the root of the empty tree, and no proof")
         return
     path = consistency(end, size, start)
-    _measured(path, proof, inner_root, root)
+    # Of a tree and itself nothing is hashed: the roots are the same or not, whatever they are.
+    _measured(path, proof, *((inner_root, root) if path else ()))
     if path and start <= path[0][0] < end:  # a part of the subtree comes first
         inner = outer = proof[0]
         path, proof = path[1:], proof[1:]
