@@ -66,13 +66,13 @@ def subproof(m: int, leaves: Sequence[bytes], known: bool = True) -> list[bytes]
 
 def reading(leaves: Sequence[bytes]) -> Callable[[Node], bytes]:
     """Complete subtrees over these leaves, as a store would give them."""
-    known: dict[Node, bytes] = {}
+    known = {Node(0, place): value for place, value in enumerate(leaves)}
 
     def read(node: Node) -> bytes:
         if node not in known:
-            start, end = node.place << node.level, node.place + 1 << node.level
-            assert end <= len(leaves), f"{node} is no complete subtree"
-            known[node] = mth(leaves[start:end])
+            assert node.level > 0, f"{node} is no complete subtree"
+            below = [Node(node.level - 1, 2 * node.place + side) for side in (0, 1)]
+            known[node] = sha256(b"\1" + read(below[0]) + read(below[1])).digest()
         return known[node]
 
     return read
