@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
 import grpc
@@ -26,6 +27,7 @@ from tracechain.domain.errors import (
     PermissionDenied,
     TracechainError,
     Unauthenticated,
+    Unavailable,
 )
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
@@ -115,6 +117,10 @@ class Gate:
 
 
 _MAX_REQUEST_ID = 64
+# How long, in seconds, a stream may bring no request, and an answer may lie unread.
+IDLE_SECONDS = 300.0
+STALL_SECONDS = 30.0
+_FAREWELL_SECONDS = 5.0
 
 
 class Guard:
@@ -159,8 +165,16 @@ class Guard:
     async def all_checked(
         self, requests: AsyncIterator[Message], client: str
     ) -> AsyncIterator[Message]:
-        """The requests of a stream, read no faster than a public method's client may ask."""
-        async for request in requests:
+        """The requests of a stream, read no faster than a public method's client may ask. Raises
+        Unavailable STREAM_STALLED where none comes for too long: a place is for who uses it."""
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    request = await anext(requests)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise stalled("nothing was sent") from None
             self.check(request)
             if self._roles is None:
                 await self.meter.paced(client)
@@ -246,7 +260,7 @@ class _Handlers:
 
         return private
 
-    def answers(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+    def answers(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
         guard, room = self._guard, self._guard.room
 
         async def serve(request: Message, context: _Context) -> None:
@@ -258,8 +272,9 @@ class _Handlers:
                     _authorization(context), _client(context, guard.meter)
                 )
                 guard.check(request)
-                async for answer in call(request, *callers):
-                    await context.write(answer)
+                async with aclosing(call(request, *callers)) as answers:
+                    async for answer in answers:
+                        await _send(context, answer)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -267,7 +282,7 @@ class _Handlers:
 
         return serve
 
-    def both(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+    def both(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
         guard, room = self._guard, self._guard.room
 
         async def serve(requests: AsyncIterator[Message], context: _Context) -> None:
@@ -277,8 +292,10 @@ class _Handlers:
             try:
                 client = _client(context, guard.meter)
                 callers = await guard.callers(_authorization(context), client)
-                async for answer in call(guard.all_checked(requests, client), *callers):
-                    await context.write(answer)
+                checked = guard.all_checked(requests, client)
+                async with aclosing(call(checked, *callers)) as answers:
+                    async for answer in answers:
+                        await _send(context, answer)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -289,7 +306,24 @@ class _Handlers:
     async def _abort(self, context: _Context, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
             raise error
-        await context.abort(*self._guard.status(error))
+        # Who does not read its answers does not read this either, and is not waited for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await context.abort(*self._guard.status(error))
+
+
+async def _send(context: _Context, answer: Message) -> None:
+    """Sends an answer of a stream. Raises Unavailable STREAM_STALLED where it is not read."""
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            await context.write(answer)
+    except TimeoutError:
+        raise stalled("the answers were not read") from None
+
+
+def stalled(what: str) -> Unavailable:
+    """What ends a stream that does not move."""
+    return Unavailable("STREAM_STALLED", f"{what} for too long; open the stream again")
 
 
 def _authorization(context: _Context) -> str:
