@@ -35,7 +35,7 @@ def octets(text: str, field: str, reason: str) -> bytes:
     return value
 
 
-def digest(text: str, field: str, reason: str) -> bytes:
+def hash32(text: str, field: str, reason: str) -> bytes:
     """A SHA-256 hash in base64. Raises InvalidArgument with the reason given."""
     value = octets(text, field, reason)
     if len(value) != HASH_BYTES:

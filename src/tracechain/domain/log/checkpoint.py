@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tracechain.domain.errors import InvalidArgument
-from tracechain.domain.log.canonical import base64, decimal, digest
+from tracechain.domain.log.canonical import base64, decimal, hash32
 from tracechain.domain.log.merkle import HASH_BYTES, MAX_SIZE
 from tracechain.domain.log.note import Note, Verifier, verify
 
@@ -56,7 +56,7 @@ class Checkpoint:
         return cls(
             origin,
             decimal(size, "checkpoint.size", "MALFORMED_CHECKPOINT"),
-            digest(root, "checkpoint.root", "MALFORMED_CHECKPOINT"),
+            hash32(root, "checkpoint.root", "MALFORMED_CHECKPOINT"),
             tuple(extensions),
         )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracechain.domain.errors import InvalidArgument
-from tracechain.domain.log.canonical import base64, decimal, digest, octets
+from tracechain.domain.log.canonical import base64, decimal, hash32, octets
 from tracechain.domain.log.merkle import HASH_BYTES, MAX_SIZE, verify_inclusion
 from tracechain.domain.log.note import MAX_NOTE_BYTES, Note
 from tracechain.domain.log.policy import Accepted, Policy
@@ -67,7 +67,7 @@ class LogProof:
             raise _malformed("proof", f"has more than {MAX_HASHES} hashes")
         return cls(
             decimal(lines[0][6:], "proof.index", "MALFORMED_LOG_PROOF"),
-            tuple(digest(line, "proof.hashes", "MALFORMED_LOG_PROOF") for line in lines[1:]),
+            tuple(hash32(line, "proof.hashes", "MALFORMED_LOG_PROOF") for line in lines[1:]),
             Note.parse(note),
             extra,
         )

@@ -18,7 +18,7 @@ from enum import IntEnum
 from hashlib import sha256
 
 from tracechain.domain.errors import InvalidArgument
-from tracechain.domain.log.canonical import base64, decimal, digest
+from tracechain.domain.log.canonical import base64, decimal, hash32
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.cosignature import verifier
 from tracechain.domain.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE, verify_consistency
@@ -68,7 +68,7 @@ class AddCheckpoint:
             raise _malformed("proof", f"has more than {MAX_HASHES} hashes")
         return cls(
             decimal(old[4:], "old", "MALFORMED_WITNESS_MESSAGE"),
-            tuple(digest(line, "proof", "MALFORMED_WITNESS_MESSAGE") for line in lines),
+            tuple(hash32(line, "proof", "MALFORMED_WITNESS_MESSAGE") for line in lines),
             Note.parse(note),
         )
 
