@@ -201,7 +201,9 @@ def test_limits() -> None:
     with pytest.raises(InvalidArgument, match="1 to 100"):
         full.signed(Signature("one.more", b"abcd", b"x"))
     assert refused(full.encode() + f"{LINE}\n".encode()) == "MALFORMED_NOTE"
-    assert refused(b"x" * MAX_NOTE_BYTES + FILE) == "MALFORMED_NOTE"
+    for more, reason in ((0, "NOT_SIGNED"), (1, "MALFORMED_NOTE")):
+        text = "x" * (MAX_NOTE_BYTES - len(f"\n\n{LINE}\n".encode()) + more)
+        assert refused(f"{text}\n\n{LINE}\n".encode(), NoteVerifier(OTHER.key)) == reason
     with pytest.raises(InvalidArgument, match="1 to 100"):
         Note(TEXT, ())
     with pytest.raises(InvalidArgument, match="newline"):
@@ -257,5 +259,7 @@ def test_vkeys_of_every_type(type_: SignatureType) -> None:
 def test_a_key_of_another_algorithm_is_none_of_the_type() -> None:
     with pytest.raises(InvalidArgument, match="length of its type"):
         public_half("a", SignatureType.COSIGNATURE_ML_DSA_44, ed25519_key(1))
-    with pytest.raises(InvalidArgument, match="a space, a plus"):
-        NoteSigner("a b", ed25519_key(1)).sign(TEXT)
+    for name in ("", "a b", "a+b", "a\nb", "a\x00b", "a\ud800b"):
+        with pytest.raises(InvalidArgument, match="a space, a plus") as caught:
+            NoteSigner(name, ed25519_key(1)).sign(TEXT)
+        assert caught.value.reason == "INVALID_VERIFIER_KEY"
