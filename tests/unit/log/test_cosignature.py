@@ -190,7 +190,7 @@ def test_no_times(timestamp: int) -> None:
 def test_the_last_time_that_there_is(cosigner: Cosigner) -> None:
     signature = cosigner.sign(CHECKPOINT, MAX_TIMESTAMP)
     assert verifier(cosigner.key).verifies(BODY, signature.value)
-    assert timestamp_of(signature) == MAX_TIMESTAMP
+    assert timestamp_of(signature) == MAX_TIMESTAMP == 2**63 - 1
 
 
 def test_where_there_is_no_ml_dsa_nothing_passes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,7 @@ def test_the_answers(request_: AddCheckpoint, latest: int, status: int) -> None:
         assert decision.body.count("\n") == 1
     # An unknown origin comes before everything else.
     unknown = decide(request_, [], head(latest))
-    assert (unknown.status, unknown.checkpoint) == (Status.UNKNOWN_LOG, None)
+    assert (unknown.status, unknown.checkpoint) == (404, None)
 
 
 def test_the_witness_compares_to_what_it_saw() -> None:
@@ -219,6 +219,8 @@ def test_no_requests(body: bytes) -> None:
 
 
 def test_limits() -> None:
+    with pytest.raises(InvalidArgument, match="more than 1004096 bytes"):
+        AddCheckpoint.parse(FILE + b"x" * MAX_REQUEST_BYTES)
     full = replace(GOOD, proof=(bytes(32),) * 63)
     assert AddCheckpoint.parse(full.encode()) == full
     for wrong in (

@@ -126,9 +126,9 @@ def _time(value: bytes) -> int:
 
 
 def _vector(text: str) -> bytes:
-    """opaque<1..2^8-1> (RFC 8446 section 3.4)."""
+    """opaque<1..2^8-1> (RFC 8446 section 3.4); neither a name nor an origin is empty."""
     value = text.encode()
-    if not 0 < len(value) <= 0xFF:
+    if len(value) > 0xFF:
         raise InvalidArgument.of(
             "checkpoint.origin", "MALFORMED_CHECKPOINT", "has no room in a cosignature"
         )
