@@ -186,7 +186,8 @@ _BODIES = [
     b"\x00" * 9,
     b"\x0a\x05ab", enveloped(b"{}"), enveloped(b"{}", 1), enveloped(b"", 2),
     b"\x00\xff\xff\xff\xff",
-    gzip.compress(b"{}", mtime=0), b"1e999", b'{"":{}}', b'{"parent":"\\u0000"}', b'{"pageSize":2e9}',
+    gzip.compress(b"{}", mtime=0),
+    b"1e999", b'{"":{}}', b'{"parent":"\\u0000"}', b'{"pageSize":2e9}',
 ]  # fmt: skip
 _TYPES = [
     "application/json", "application/proto", "application/connect+json",

@@ -320,6 +320,30 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Nothing is known here of what the link names."""
     ERROR_REASON_BODY_TOO_SLOW: _ErrorReason.ValueType  # 249
     """The body of the request did not come to its end in time."""
+    ERROR_REASON_MALFORMED_NOTE: _ErrorReason.ValueType  # 300
+    """Not a C2SP signed note: its text, or its lines of signatures."""
+    ERROR_REASON_MALFORMED_CHECKPOINT: _ErrorReason.ValueType  # 301
+    """Not the text of a log's checkpoint."""
+    ERROR_REASON_INVALID_VERIFIER_KEY: _ErrorReason.ValueType  # 302
+    """Not a verifier key of a known type, or its key id is another one's."""
+    ERROR_REASON_MALFORMED_TILE: _ErrorReason.ValueType  # 303
+    """Not the path or the content of a tile or a bundle of entries."""
+    ERROR_REASON_MALFORMED_LOG_PROOF: _ErrorReason.ValueType  # 304
+    """Not a file of a proof of the log."""
+    ERROR_REASON_MALFORMED_LOG_POLICY: _ErrorReason.ValueType  # 305
+    """Not a policy of logs and witnesses; the field names the line."""
+    ERROR_REASON_MALFORMED_WITNESS_MESSAGE: _ErrorReason.ValueType  # 306
+    """Not a request to a witness, or an answer of one."""
+    ERROR_REASON_FALSE_LOG_PROOF: _ErrorReason.ValueType  # 307
+    """A Merkle proof does not prove what it is given for."""
+    ERROR_REASON_FALSE_SIGNATURE: _ErrorReason.ValueType  # 308
+    """A signature names a known key, which did not make it."""
+    ERROR_REASON_NOT_SIGNED: _ErrorReason.ValueType  # 309
+    """No known key signed."""
+    ERROR_REASON_QUORUM_NOT_MET: _ErrorReason.ValueType  # 310
+    """Too few of the witnesses cosigned that the policy asks for."""
+    ERROR_REASON_UNSUPPORTED_ALGORITHM: _ErrorReason.ValueType  # 311
+    """This build cannot verify signatures of that algorithm."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -625,4 +649,28 @@ ERROR_REASON_NOT_REGISTERED: ErrorReason.ValueType  # 248
 """Nothing is known here of what the link names."""
 ERROR_REASON_BODY_TOO_SLOW: ErrorReason.ValueType  # 249
 """The body of the request did not come to its end in time."""
+ERROR_REASON_MALFORMED_NOTE: ErrorReason.ValueType  # 300
+"""Not a C2SP signed note: its text, or its lines of signatures."""
+ERROR_REASON_MALFORMED_CHECKPOINT: ErrorReason.ValueType  # 301
+"""Not the text of a log's checkpoint."""
+ERROR_REASON_INVALID_VERIFIER_KEY: ErrorReason.ValueType  # 302
+"""Not a verifier key of a known type, or its key id is another one's."""
+ERROR_REASON_MALFORMED_TILE: ErrorReason.ValueType  # 303
+"""Not the path or the content of a tile or a bundle of entries."""
+ERROR_REASON_MALFORMED_LOG_PROOF: ErrorReason.ValueType  # 304
+"""Not a file of a proof of the log."""
+ERROR_REASON_MALFORMED_LOG_POLICY: ErrorReason.ValueType  # 305
+"""Not a policy of logs and witnesses; the field names the line."""
+ERROR_REASON_MALFORMED_WITNESS_MESSAGE: ErrorReason.ValueType  # 306
+"""Not a request to a witness, or an answer of one."""
+ERROR_REASON_FALSE_LOG_PROOF: ErrorReason.ValueType  # 307
+"""A Merkle proof does not prove what it is given for."""
+ERROR_REASON_FALSE_SIGNATURE: ErrorReason.ValueType  # 308
+"""A signature names a known key, which did not make it."""
+ERROR_REASON_NOT_SIGNED: ErrorReason.ValueType  # 309
+"""No known key signed."""
+ERROR_REASON_QUORUM_NOT_MET: ErrorReason.ValueType  # 310
+"""Too few of the witnesses cosigned that the policy asks for."""
+ERROR_REASON_UNSUPPORTED_ALGORITHM: ErrorReason.ValueType  # 311
+"""This build cannot verify signatures of that algorithm."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
