@@ -111,7 +111,7 @@ async def test_what_fetches_ahead_is_no_scan(
     "agent",
     ["Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36 "
      "MicroMessenger/8.0.50.2701 WeChat/arm64", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Safari",
-     "CubotPhone Mozilla/5.0"],
+     "Mozilla/5.0 (Linux; Android 10; CUBOT X30) AppleWebKit/537.36 Mobile Safari/537.36"],
 )  # fmt: skip
 async def test_phones_are_people(world: World, agent: str) -> None:
     page = await phone(world).get(path_of(await one(world)), **{"user-agent": agent})
