@@ -113,13 +113,48 @@ async def test_a_link_set_lists_all_there_is(world: World, how: str) -> None:
 async def test_the_link_set_of_a_code_leads_to_its_own_page(world: World) -> None:
     _, path = await with_links(world)
     bare = path.partition("?")[0]
-    page = await phone(world).get(path)
-    assert f"<{bare}?linkType=linkset>" in page.headers["link"]
-    (context,) = (await phone(world).get(f"{bare}?linkType=linkset")).json()["linkset"]
-    own = f"https://id.tracechain.example{bare}"
-    for link_type in ("defaultLink", "verificationService", "traceability"):
-        assert [link["href"] for link in context[VOC + link_type]] == [own]
-    assert context[f"{VOC}pip"]
+    for link, own in ((path, f"{path}&"), ("/stem" + path, f"{path}&"), (bare, f"{bare}?")):
+        for asked in (phone(world).get(link), phone(world).client.head(link)):
+            headers = (await asked).headers
+            assert headers["link"].startswith(f"<{own}linkType=linkset>;")
+            assert "accept-language" in headers["vary"]
+        answer = await phone(world).get(f"{own}linkType=linkset")
+        assert answer.headers["cache-control"] == "no-store"
+        (context,) = answer.json()["linkset"]
+        assert context["anchor"] == f"https://id.tracechain.example{bare}"
+        for link_type in ("defaultLink", "verificationService", "traceability"):
+            (href,) = [link["href"] for link in context[VOC + link_type]]
+            assert href == f"https://id.tracechain.example{own[:-1]}"
+        assert "91=" not in context[f"{VOC}pip"][0]["href"]
+
+
+async def test_each_default_link_that_is_listed_leads_somewhere(world: World) -> None:
+    lot = await world.lot()
+    for path in (f"/01/{lot.gtin}", f"/01/{lot.gtin}/10/{lot.lot}", "/00/069012345000000028",
+                 f"/414/{world.issuer.gln}"):  # fmt: skip
+        (context,) = (await phone(world).get(f"{path}?linkType=linkset")).json()["linkset"]
+        assert context[f"{VOC}defaultLink"][0]["href"] == f"https://id.tracechain.example{path}"
+        for spelled in ("gs1:defaultLink", f"{VOC}defaultLink"):
+            page = await phone(world).get(f"{path}?linkType={spelled}")
+            assert page.status_code == 200
+            assert "<main" in page.text
+        assert (await phone(world).get(f"{path}?linkType=gs1:pip")).status_code == 404
+
+
+async def test_a_cache_keeps_each_form_of_an_answer_apart(world: World) -> None:
+    lot = await world.lot()
+    for path in (f"/01/{lot.gtin}", "/00/069012345000000028", f"/414/{world.issuer.gln}"):
+        for accept in ("text/html", "application/json", LINKSET):
+            answer = await phone(world).get(path, accept=accept)
+            assert answer.headers["content-type"].startswith(accept)
+            assert "public" in answer.headers["cache-control"]
+            assert "accept" in answer.headers["vary"].lower().split(", ")
+
+
+async def test_what_is_not_registered_has_no_link_set(world: World) -> None:
+    for path in (f"/01/{ABSENT}", f"/414/{gln_of(99_999)}", f"/417/{world.shop.gln}"):
+        answer = await phone(world).get(f"{path}?linkType=linkset", accept=LINKSET)
+        assert answer.status_code == 404
 
 
 @pytest.mark.parametrize(

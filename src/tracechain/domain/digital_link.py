@@ -76,6 +76,12 @@ class DigitalLink:
                 parts.append(f"/{name}/{quote(self.qualifiers[name], safe='')}")
         return "".join(parts)
 
+    @property
+    def address(self) -> str:
+        """Its path, with the token of a unit: what the page says rests on it."""
+        token = self.token if self.is_unit else ""
+        return f"{self.path}?{_TOKEN}={quote(token, safe='')}" if token else self.path
+
     def code(self, resolver: str) -> str:
         """The text of the code that this link was read from: see tracechain.domain.code. What
         beside GTIN, serial and token stands in the link is no part of it."""

@@ -69,14 +69,16 @@ class DigitalLinks:
         )
         if scope["method"] == "OPTIONS":
             return Response(b"", 204, _cors())
-        wanted = link.attributes.get("linkType", "")
+        wanted = link.attributes.get("linkType", "").replace(VOCABULARY, "gs1:", 1)
         kind = media_type(request.headers.get("accept", ""), OFFERS)
         if wanted in _ALL or (kind == LINKSET and not wanted):
             return await self._link_set(link)
         if not kind:
             raise InvalidArgument.of("accept", "NOT_ACCEPTABLE", f"there are {', '.join(OFFERS)}")
         if wanted and not _is_own(link, wanted):
-            return await self._redirect(request, link, wanted)
+            elsewhere = await self._elsewhere(request, link, wanted)
+            if elsewhere is not None:
+                return elsewhere
         if link.is_unit:
             show = self._units.html if kind == HTML else self._units.json
             return await show(request, link, client)
@@ -100,7 +102,9 @@ class DigitalLinks:
         }
         return Response(json.dumps(said), 200, _cors({"cache-control": _CACHED}), JSON)
 
-    async def _redirect(self, request: Request, link: DigitalLink, wanted: str) -> ASGIApp:
+    async def _elsewhere(self, request: Request, link: DigitalLink, wanted: str) -> ASGIApp | None:
+        """The way to a link of a type; None for a default link that is the page here. Raises
+        NotFound LINK_NOT_FOUND."""
         known = await self._known(link)
         if link.is_unit and wanted == _RECALLS:
             if lot := link.qualifiers.get("10"):
@@ -109,6 +113,8 @@ class DigitalLinks:
             return _redirect(link, "/recalls")
         found = self._chosen(request, link, known, wanted)
         if found is None:
+            if wanted == DEFAULT:
+                return None
             raise NotFound(
                 "LINK_NOT_FOUND",
                 f"no link of type {wanted[:80]} is registered; ?linkType=linkset lists them",
@@ -129,6 +135,8 @@ class DigitalLinks:
         )
 
     async def _known(self, link: DigitalLink) -> Known | None:
+        if link.key in ("414", "417"):
+            await self._linking.issuer(link.value)
         if link.key != "01":
             return None
         return await self._linking.known(link.value, link.qualifiers.get("10", ""))
@@ -144,11 +152,16 @@ class DigitalLinks:
             if link.is_unit and one.link_type == DEFAULT:
                 continue
             targets.setdefault(_relation(one.link_type), []).append(_target(one))
-        own = {"href": anchor, "title": "tracechain", "type": HTML, "hreflang": ["zh", "en"]}
+        own = {
+            "href": f"https://{self._resolver}{link.address}",
+            "title": "tracechain",
+            "type": HTML,
+            "hreflang": ["zh", "en"],
+        }
         for link_type in (DEFAULT, *_own_types(link)):
             targets.setdefault(_relation(link_type), [own])
         body = json.dumps({"linkset": [{**context, **targets}]}, ensure_ascii=False)
-        headers = _cors({"cache-control": _CACHED, "link": _CONTEXT, "vary": "accept"})
+        headers = _cors({"cache-control": _caching(link), "link": _CONTEXT, "vary": "accept"})
         return Response(body, 200, headers, LINKSET)
 
     async def _goods(self, request: Request, link: DigitalLink, kind: str) -> Response:
@@ -159,8 +172,7 @@ class DigitalLinks:
             if default is not None and not known.recalls:
                 return _redirect(link, default.href)
         lang = language_of(request)
-        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path),
-                         "vary": "accept, accept-language"})  # fmt: skip
+        headers = _public(link)
         if kind == JSON:
             return Response(json.dumps(_goods_json(known), ensure_ascii=False), 200, headers, JSON)
         return self._pages.answer(
@@ -177,7 +189,7 @@ class DigitalLinks:
 
     def _container(self, request: Request, link: DigitalLink, kind: str) -> Response:
         # What is in a container, and whose it is, is known to those who handle it.
-        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path)})
+        headers = _public(link)
         if kind == JSON:
             return Response(json.dumps({"sscc": link.value}), 200, headers, JSON)
         return self._pages.answer(request, "container.html", headers=headers, sscc=link.value)
@@ -185,7 +197,7 @@ class DigitalLinks:
     async def _party(self, request: Request, link: DigitalLink, kind: str) -> Response:
         party = await self._linking.issuer(link.value)
         lang = language_of(request)
-        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path)})
+        headers = _public(link)
         if kind == JSON:
             said_ = {
                 "gln": party.gln,
@@ -255,9 +267,17 @@ def _goods_json(known: Known) -> Mapping[str, object]:
 
 
 def _redirect(link: DigitalLink, target: str) -> Response:
-    headers = {"location": target, "link": linkset(link.path), "vary": "accept, accept-language"}
-    caching = "no-store" if link.is_unit else _CACHED
-    return Response(b"", 307, _cors({**headers, "cache-control": caching}))
+    return Response(b"", 307, {**_public(link), "location": target})
+
+
+def _public(link: DigitalLink) -> Mapping[str, str]:
+    """The headers of what everybody is told alike; which of them, the request's headers say."""
+    said = {"link": linkset(link.address), "vary": "accept, accept-language"}
+    return _cors({**said, "cache-control": _caching(link)})
+
+
+def _caching(link: DigitalLink) -> str:
+    return "no-store" if link.is_unit else _CACHED
 
 
 def _cors(more: Mapping[str, str] | None = None) -> dict[str, str]:
