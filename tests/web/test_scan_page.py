@@ -211,10 +211,24 @@ async def test_the_switch_keeps_the_code(world: World) -> None:
 
 async def test_a_typed_code_leads_to_its_page_and_nowhere_else(world: World) -> None:
     code = await one(world)
-    answer = await phone(world).client.get("/scan", params={"code": f"  {code} "})
-    assert answer.status_code == 303
-    assert answer.headers["location"].partition("&")[0] == path_of(code)
-    for typed in ("https://evil.example/01/0", f"https://{RESOLVER}.evil.example{path_of(code)}",
+    gtin, path = code.partition("/01/")[2][:14], path_of(code)
+    for typed, target in (
+        (f"  {code} ", path),
+        (f"{RESOLVER}{path}", path),
+        (f"HTTPS://{RESOLVER.upper()}{path}", path),
+        (f"https://{RESOLVER}//stem/01/{path[5:]}&17=270101", path),
+        (f"https://{RESOLVER}/01/{gtin[1:]}", f"/01/{gtin}"),
+    ):
+        answer = await phone(world).client.get("/scan", params={"code": typed, "lang": "en"})
+        assert answer.status_code == 303
+        target += "&lang=en" if "?" in target else "?lang=en"
+        assert answer.headers["location"] == target
+    answer = await phone(world).client.get("/scan", params={"code": gtin, "lang": "en"})
+    assert "not a complete product code" in text_of(answer)
+    for typed in ("https://evil.example/01/0", "evil.example/01/0", f"http://{RESOLVER}{path}",
+                  f"https://{RESOLVER}", path.partition("?")[0],
+                  f"https://{RESOLVER}{path.partition('?')[0]}", f"https://{RESOLVER}/\\evil.example",
+                  f"https://{RESOLVER}.evil.example{path_of(code)}",
                   f"https://{RESOLVER}@evil.example/", "javascript:alert(1)", "//evil.example",
                   code + "x"):  # fmt: skip
         answer = await phone(world).client.get("/scan", params={"code": typed})
