@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.browsing import Phone, path_of, phone, text_of
 from tests.support.service import Lot, World, gln_of, gtin_of
-from tracechain.v1 import issuance_pb2
+from tracechain.v1 import issuance_pb2, supervision_pb2
 from tracechain.v1.issuance_pb2 import ResolverLink
 
 VOC = "https://gs1.org/voc/"
@@ -52,10 +52,14 @@ async def test_a_browser_is_sent_to_the_brands_own_page(world: World) -> None:
 
 async def test_a_recall_is_shown_before_anybody_is_sent_away(world: World) -> None:
     lot, _ = await with_links(world)
-    await lot.recall(notice="请停止饮用")
+    await lot.recall(notice="请停止饮用", ranges=[(0, 5)])
+    block = supervision_pb2.RECALL_KIND_BLOCK
+    await lot.recall(notice="待检", kind=block, request_id="block")
     page = await phone(world).get(f"/01/{lot.gtin}/10/{lot.lot}")
     assert page.status_code == 200
-    assert "请停止饮用" in text_of(page)
+    # A recall of some items is not said of all, nor a stop of the sale called a recall.
+    assert "召回（部分产品）： 请停止饮用" in text_of(page)
+    assert "暂停销售： 待检" in text_of(page)
 
 
 async def test_a_code_is_answered_here_unless_another_link_is_asked_for(world: World) -> None:

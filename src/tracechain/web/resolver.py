@@ -23,7 +23,7 @@ from tracechain.domain.region import Region
 from tracechain.web.guard import client_in
 from tracechain.web.negotiation import media_type, weights
 from tracechain.web.pages import Pages, language_of
-from tracechain.web.scan_page import said
+from tracechain.web.scan_page import recall_values, said
 from tracechain.web.unit import HTML, JSON, LINKSET, OFFERS, Units, linkset
 from tracechain.web.verdict_json import text_json
 
@@ -183,7 +183,7 @@ class DigitalLinks:
             name=said(known.product.display_name, lang),
             issuer=said(known.issuer.display_name, lang) if known.issuer else "",
             batch=known.batch,
-            notices=[said(recall.notice, lang) for recall in known.recalls],
+            notices=[recall_values(recall, lang) for recall in known.recalls],
             links=[one for one in known.links if one.language in ("", lang)],
         )
 
