@@ -184,6 +184,7 @@ async def test_what_is_wrong_gets_a_page_that_says_what(
     problem = await phone(world).get(path, accept="application/json")
     assert problem.status_code == status
     assert problem.headers["content-type"] == "application/problem+json"
+    assert problem.headers["access-control-allow-origin"] == "*"
     assert problem.json()["reason"] == reason
 
 

@@ -260,9 +260,10 @@ def _goods_json(known: Known) -> Mapping[str, object]:
         told |= {
             "lot": batch.lot,
             "productionDate": batch.production_date,
-            "expirationDate": batch.expiration_date,
             "recalls": [text_json(recall.notice) for recall in known.recalls],
         }
+        if batch.expiration_date:
+            told["expirationDate"] = batch.expiration_date
     return told
 
 
