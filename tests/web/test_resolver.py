@@ -77,6 +77,9 @@ async def test_a_code_is_answered_here_unless_another_link_is_asked_for(world: W
     assert answer.headers["referrer-policy"] == "same-origin"
     answer = await phone(world).get(f"{path}&linkType=gs1:recallStatus")
     assert answer.headers["location"] == "/recalls"
+    recalls = f"{path}&linkType=gs1:recallStatus"
+    answer = await phone(world).get(recalls, accept="application/json")
+    assert answer.headers["location"] == "/recalls.json"
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class DigitalLinks:
         if not kind:
             raise InvalidArgument.of("accept", "NOT_ACCEPTABLE", f"there are {', '.join(OFFERS)}")
         if wanted and not _is_own(link, wanted):
-            elsewhere = await self._elsewhere(request, link, wanted)
+            elsewhere = await self._elsewhere(request, link, wanted, kind)
             if elsewhere is not None:
                 return elsewhere
         if link.is_unit:
@@ -102,7 +102,9 @@ class DigitalLinks:
         }
         return Response(json.dumps(said), 200, _cors({"cache-control": _CACHED}), JSON)
 
-    async def _elsewhere(self, request: Request, link: DigitalLink, wanted: str) -> ASGIApp | None:
+    async def _elsewhere(
+        self, request: Request, link: DigitalLink, wanted: str, kind: str
+    ) -> ASGIApp | None:
         """The way to a link of a type; None for a default link that is the page here. Raises
         NotFound LINK_NOT_FOUND."""
         known = await self._known(link)
@@ -110,7 +112,7 @@ class DigitalLinks:
             if lot := link.qualifiers.get("10"):
                 batch = DigitalLink("01", link.value, {"10": lot})
                 return _redirect(link, f"{batch.path}?linkType={_RECALLS}")
-            return _redirect(link, "/recalls")
+            return _redirect(link, "/recalls.json" if kind == JSON else "/recalls")
         found = self._chosen(request, link, known, wanted)
         if found is None:
             if wanted == DEFAULT:
