@@ -112,7 +112,7 @@ async def test_a_link_set_lists_all_there_is(world: World, how: str) -> None:
     ]  # fmt: skip
     (pip,) = context[f"{VOC}pip"]
     assert pip == {
-        "href": "https://brand.example/pip?a=b", "title": "产品", "fwqs": ["false"],
+        "href": "https://brand.example/pip?a=b", "title": "产品", "fwqs": False,
         "type": "text/html", "context": ["CN"],
     }  # fmt: skip
 
@@ -221,6 +221,11 @@ async def test_the_resolver_describes_itself(world: World) -> None:
     answer = await phone(world).get("/.well-known/gs1resolver")
     told = answer.json()
     assert told["resolverRoot"] == "https://id.tracechain.example"
+    # The members that the schema of the description file (1.2.0) knows.
+    assert set(told) == {
+        "name", "resolverRoot", "supportedPrimaryKeys", "supportedLinkType",
+        "supportedContextValuesEnumerated", "linkTypeDefaultCanBeLinkset", "jsonLdContextLocation",
+    }  # fmt: skip
     assert set(told["supportedPrimaryKeys"]) == {"01", "00", "414", "417"}
     assert answer.headers["access-control-allow-origin"] == "*"
     guest: Phone = phone(world)

@@ -29,9 +29,9 @@ from tracechain.web.verdict_json import text_json
 
 METHODS = ("GET", "HEAD", "OPTIONS")
 _ALL = ("all", "linkset")
+_CONTEXT_FILE = "https://ref.gs1.org/standards/resolver/linkset-context"
 _CONTEXT = (
-    "<https://ref.gs1.org/standards/resolver/linkset-context>; "
-    'rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
+    f'<{_CONTEXT_FILE}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
 )
 _CACHED = "public, max-age=60"
 _RECALLS = "gs1:recallStatus"
@@ -97,8 +97,7 @@ class DigitalLinks:
             "supportedLinkType": [{"namespace": VOCABULARY, "prefix": "gs1:"}],
             "supportedContextValuesEnumerated": [],
             "linkTypeDefaultCanBeLinkset": False,
-            "fullLinkset": True,
-            "validatesAIValues": True,
+            "jsonLdContextLocation": _CONTEXT_FILE,
         }
         return Response(json.dumps(said), 200, _cors({"cache-control": _CACHED}), JSON)
 
@@ -238,7 +237,7 @@ def _relation(link_type: str) -> str:
 
 def _target(link: Link) -> Mapping[str, object]:
     # What a request says is never handed on to another site: its token is nobody else's.
-    target: dict[str, object] = {"href": link.href, "title": link.title, "fwqs": ["false"]}
+    target: dict[str, object] = {"href": link.href, "title": link.title, "fwqs": False}
     if link.media_type:
         target["type"] = link.media_type
     if link.language:
