@@ -209,6 +209,24 @@ async def test_the_switch_keeps_the_code(world: World) -> None:
     assert "真品" in text_of(await phone(world, "en").get(path_of(code) + "&lang=zh"))
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example/nothing", "//evil.example/00/069012345000000028", "/\\evil.example/nothing",
+     "//evil.example/01/06901234000019", "/%2F/evil.example/x?lang=en&lang=zh"],
+)  # fmt: skip
+async def test_no_path_makes_a_page_link_to_another_site(world: World, path: str) -> None:
+    page = await phone(world).get(f"{world.http}{path}")
+    links = re.findall(r'(?:href|src|action)="([^"]*)"', page.text)
+    assert "?lang=en" in links or "?lang=zh" in links
+    assert not [link for link in links if re.match(r"/[/\\]|(?![/?])", link)]
+
+
+async def test_the_switch_of_an_error_keeps_what_was_asked_for(world: World) -> None:
+    lot = await world.lot()
+    page = await phone(world).get(f"/01/{lot.gtin}?lang=zh&linkType=gs1:pip&x=%22%3E")
+    assert 'href="?linkType=gs1:pip&amp;x=%22%3E&amp;lang=en"' in page.text
+
+
 async def test_a_typed_code_leads_to_its_page_and_nowhere_else(world: World) -> None:
     code = await one(world)
     gtin, path = code.partition("/01/")[2][:14], path_of(code)
