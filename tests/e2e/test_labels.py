@@ -118,7 +118,7 @@ OF_ORDER = (f"{GTIN}/{LOT}", "--order", "first")
 def test_an_order_and_its_file_give_the_same_sheets(
     plant: Plant, labels: Labels, tmp_path: Path
 ) -> None:
-    sheets = tmp_path / "order.pdf"
+    sheets = tmp_path / "order.PDF"
     ran = labels(*OF_ORDER, "--pins", "-o", sheets)
     assert ran.status == 0, ran.err
     assert "30 labels" in ran.out
@@ -134,7 +134,7 @@ def test_an_order_and_its_file_give_the_same_sheets(
         assert ran.status == 0, ran.err
         assert drawn.read_bytes() == sheets.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "codes.csv.pdf", "codes.jsonl.pdf", "order.pdf",
+        "codes.csv.pdf", "codes.jsonl.pdf", "order.PDF",
     ]  # fmt: skip
 
 

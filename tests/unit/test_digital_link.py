@@ -63,6 +63,13 @@ def test_attributes_are_read_beside_the_token() -> None:
     assert link.code("id.example") == f"https://id.example/01/{GTIN}/21/A?91=t-_k"
 
 
+def test_what_an_app_hangs_on_a_link_takes_no_answer_away() -> None:
+    for hung in ("from=%D6%D0", "%FF=1", "off=50%", "a=%00", "x=%0D%0Ay&=&=1", "%00%zz"):
+        link = parse_link(f"/01/{GTIN}/21/A", f"{hung}&91=t&lang=en")
+        assert (link.token, link.attributes["lang"]) == ("t", "en")
+        assert all(value.isprintable() for value in link.attributes.values())
+
+
 def test_keys_of_containers_and_places() -> None:
     assert parse_link("/00/069012345000000028").key == "00"
     assert parse_link("/414/6901234000023/254/a%2Fb").qualifiers == {"254": "a/b"}
@@ -89,6 +96,10 @@ def test_keys_of_containers_and_places() -> None:
         (f"/01/{GTIN}/22/", "", "INVALID_DIGITAL_LINK"),
         (f"/01/{GTIN}/21/%FF", "", "INVALID_DIGITAL_LINK"),
         (f"/01/{GTIN}/21/%00", "", "INVALID_DIGITAL_LINK"),
+        (f"/01/{GTIN}/21/50%", "", "INVALID_DIGITAL_LINK"),
+        (f"/01/{GTIN}/10/%zz", "", "INVALID_DIGITAL_LINK"),
+        (f"/01/{GTIN}/21/A", "91=%zz", "INVALID_DIGITAL_LINK"),
+        (f"/01/{GTIN}/21/A", "91=a&%39%31=b", "INVALID_DIGITAL_LINK"),
         ("/414/6901234000024", "", "INVALID_GLN_CHECK_DIGIT"),
         ("/00/1", "", "INVALID_SSCC"),
         (f"/01/{GTIN}/21/A", "91=a&91=b", "INVALID_DIGITAL_LINK"),

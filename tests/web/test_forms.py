@@ -66,13 +66,14 @@ async def test_a_pin_is_claimed_once_and_by_one_phone(world: World) -> None:
     page = await mine.post("/claim", {**fields, "pin": code.pin.lower()})
     assert attribute(page, "data-status") == "claimed"
     assert page.headers["cache-control"] == "no-store"
-    assert f'href="{path_of(code.uri)}"' in page.text
+    assert f'href="{path_of(code.uri)}&amp;lang=zh"' in page.text
     page = await mine.post("/claim", {**fields, "pin": code.pin})
     assert attribute(page, "data-status") == "claimed_by_you"
     other, fields = await opened(world, code)
     page = await other.post("/claim", {**fields, "pin": code.pin, "lang": "en"})
     assert attribute(page, "data-status") == "claimed_before"
     assert "somebody else claimed it before" in text_of(page)
+    assert f'href="{path_of(code.uri)}&amp;lang=en"' in page.text
     assert "认领时间" in text_of(await other.get(path_of(code.uri)))
 
 
@@ -175,7 +176,7 @@ async def test_a_report_reaches_the_inspector_with_its_picture_alone(world: Worl
     text = "包装\n印刷模糊 <script>alert(1)</script>"
     page = await mine.post("/report", {**fields, "text": text}, photo())
     assert "举报已收到" in text_of(page)
-    assert f'href="{path_of(code.uri)}"' in page.text
+    assert f'href="{path_of(code.uri)}&amp;lang=zh"' in page.text
     (report,) = await reports(world, "包装 印刷模糊 <script>alert(1)</script>")
     assert report.region == "210100"
     assert report.code == code.uri

@@ -126,6 +126,7 @@ async def test_published_facts_are_kept_and_asked_for_again(world: World, path: 
     tag = first.headers["etag"]
     assert tag.startswith('"')
     assert first.headers["cache-control"].startswith("public, max-age=")
+    assert first.headers["access-control-allow-origin"] == "*"
     assert "set-cookie" not in first.headers
     for given in (tag, f"W/{tag}", f'"x", {tag}', "*"):
         again = await phone(world).get(path, **{"if-none-match": given})

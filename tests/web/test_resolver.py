@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.browsing import Phone, path_of, phone, text_of
 from tests.support.service import Lot, World, gln_of, gtin_of
-from tracechain.v1 import issuance_pb2
+from tracechain.v1 import issuance_pb2, supervision_pb2
 from tracechain.v1.issuance_pb2 import ResolverLink
 
 VOC = "https://gs1.org/voc/"
@@ -52,10 +52,14 @@ async def test_a_browser_is_sent_to_the_brands_own_page(world: World) -> None:
 
 async def test_a_recall_is_shown_before_anybody_is_sent_away(world: World) -> None:
     lot, _ = await with_links(world)
-    await lot.recall(notice="请停止饮用")
+    await lot.recall(notice="请停止饮用", ranges=[(0, 5)])
+    block = supervision_pb2.RECALL_KIND_BLOCK
+    await lot.recall(notice="待检", kind=block, request_id="block")
     page = await phone(world).get(f"/01/{lot.gtin}/10/{lot.lot}")
     assert page.status_code == 200
-    assert "请停止饮用" in text_of(page)
+    # A recall of some items is not said of all, nor a stop of the sale called a recall.
+    assert "召回（部分产品）： 请停止饮用" in text_of(page)
+    assert "暂停销售： 待检" in text_of(page)
 
 
 async def test_a_code_is_answered_here_unless_another_link_is_asked_for(world: World) -> None:
@@ -73,6 +77,9 @@ async def test_a_code_is_answered_here_unless_another_link_is_asked_for(world: W
     assert answer.headers["referrer-policy"] == "same-origin"
     answer = await phone(world).get(f"{path}&linkType=gs1:recallStatus")
     assert answer.headers["location"] == "/recalls"
+    recalls = f"{path}&linkType=gs1:recallStatus"
+    answer = await phone(world).get(recalls, accept="application/json")
+    assert answer.headers["location"] == "/recalls.json"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,7 @@ async def test_a_link_set_lists_all_there_is(world: World, how: str) -> None:
     ]  # fmt: skip
     (pip,) = context[f"{VOC}pip"]
     assert pip == {
-        "href": "https://brand.example/pip?a=b", "title": "产品", "fwqs": ["false"],
+        "href": "https://brand.example/pip?a=b", "title": "产品", "fwqs": False,
         "type": "text/html", "context": ["CN"],
     }  # fmt: skip
 
@@ -113,13 +120,48 @@ async def test_a_link_set_lists_all_there_is(world: World, how: str) -> None:
 async def test_the_link_set_of_a_code_leads_to_its_own_page(world: World) -> None:
     _, path = await with_links(world)
     bare = path.partition("?")[0]
-    page = await phone(world).get(path)
-    assert f"<{bare}?linkType=linkset>" in page.headers["link"]
-    (context,) = (await phone(world).get(f"{bare}?linkType=linkset")).json()["linkset"]
-    own = f"https://id.tracechain.example{bare}"
-    for link_type in ("defaultLink", "verificationService", "traceability"):
-        assert [link["href"] for link in context[VOC + link_type]] == [own]
-    assert context[f"{VOC}pip"]
+    for link, own in ((path, f"{path}&"), ("/stem" + path, f"{path}&"), (bare, f"{bare}?")):
+        for asked in (phone(world).get(link), phone(world).client.head(link)):
+            headers = (await asked).headers
+            assert headers["link"].startswith(f"<{own}linkType=linkset>;")
+            assert "accept-language" in headers["vary"]
+        answer = await phone(world).get(f"{own}linkType=linkset")
+        assert answer.headers["cache-control"] == "no-store"
+        (context,) = answer.json()["linkset"]
+        assert context["anchor"] == f"https://id.tracechain.example{bare}"
+        for link_type in ("defaultLink", "verificationService", "traceability"):
+            (href,) = [link["href"] for link in context[VOC + link_type]]
+            assert href == f"https://id.tracechain.example{own[:-1]}"
+        assert "91=" not in context[f"{VOC}pip"][0]["href"]
+
+
+async def test_each_default_link_that_is_listed_leads_somewhere(world: World) -> None:
+    lot = await world.lot()
+    for path in (f"/01/{lot.gtin}", f"/01/{lot.gtin}/10/{lot.lot}", "/00/069012345000000028",
+                 f"/414/{world.issuer.gln}"):  # fmt: skip
+        (context,) = (await phone(world).get(f"{path}?linkType=linkset")).json()["linkset"]
+        assert context[f"{VOC}defaultLink"][0]["href"] == f"https://id.tracechain.example{path}"
+        for spelled in ("gs1:defaultLink", f"{VOC}defaultLink"):
+            page = await phone(world).get(f"{path}?linkType={spelled}")
+            assert page.status_code == 200
+            assert "<main" in page.text
+        assert (await phone(world).get(f"{path}?linkType=gs1:pip")).status_code == 404
+
+
+async def test_a_cache_keeps_each_form_of_an_answer_apart(world: World) -> None:
+    lot = await world.lot()
+    for path in (f"/01/{lot.gtin}", "/00/069012345000000028", f"/414/{world.issuer.gln}"):
+        for accept in ("text/html", "application/json", LINKSET):
+            answer = await phone(world).get(path, accept=accept)
+            assert answer.headers["content-type"].startswith(accept)
+            assert "public" in answer.headers["cache-control"]
+            assert "accept" in answer.headers["vary"].lower().split(", ")
+
+
+async def test_what_is_not_registered_has_no_link_set(world: World) -> None:
+    for path in (f"/01/{ABSENT}", f"/414/{gln_of(99_999)}", f"/417/{world.shop.gln}"):
+        answer = await phone(world).get(f"{path}?linkType=linkset", accept=LINKSET)
+        assert answer.status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -145,6 +187,7 @@ async def test_what_is_wrong_gets_a_page_that_says_what(
     problem = await phone(world).get(path, accept="application/json")
     assert problem.status_code == status
     assert problem.headers["content-type"] == "application/problem+json"
+    assert problem.headers["access-control-allow-origin"] == "*"
     assert problem.json()["reason"] == reason
 
 
@@ -178,6 +221,11 @@ async def test_the_resolver_describes_itself(world: World) -> None:
     answer = await phone(world).get("/.well-known/gs1resolver")
     told = answer.json()
     assert told["resolverRoot"] == "https://id.tracechain.example"
+    # The members that the schema of the description file (1.2.0) knows.
+    assert set(told) == {
+        "name", "resolverRoot", "supportedPrimaryKeys", "supportedLinkType",
+        "supportedContextValuesEnumerated", "linkTypeDefaultCanBeLinkset", "jsonLdContextLocation",
+    }  # fmt: skip
     assert set(told["supportedPrimaryKeys"]) == {"01", "00", "414", "417"}
     assert answer.headers["access-control-allow-origin"] == "*"
     guest: Phone = phone(world)

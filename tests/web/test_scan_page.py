@@ -111,7 +111,7 @@ async def test_what_fetches_ahead_is_no_scan(
     "agent",
     ["Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36 "
      "MicroMessenger/8.0.50.2701 WeChat/arm64", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Safari",
-     "CubotPhone Mozilla/5.0"],
+     "Mozilla/5.0 (Linux; Android 10; CUBOT X30) AppleWebKit/537.36 Mobile Safari/537.36"],
 )  # fmt: skip
 async def test_phones_are_people(world: World, agent: str) -> None:
     page = await phone(world).get(path_of(await one(world)), **{"user-agent": agent})
@@ -209,12 +209,44 @@ async def test_the_switch_keeps_the_code(world: World) -> None:
     assert "真品" in text_of(await phone(world, "en").get(path_of(code) + "&lang=zh"))
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example/nothing", "//evil.example/00/069012345000000028", "/\\evil.example/nothing",
+     "//evil.example/01/06901234000019", "/%2F/evil.example/x?lang=en&lang=zh"],
+)  # fmt: skip
+async def test_no_path_makes_a_page_link_to_another_site(world: World, path: str) -> None:
+    page = await phone(world).get(f"{world.http}{path}")
+    links = re.findall(r'(?:href|src|action)="([^"]*)"', page.text)
+    assert "?lang=en" in links or "?lang=zh" in links
+    assert not [link for link in links if re.match(r"/[/\\]|(?![/?])", link)]
+
+
+async def test_the_switch_of_an_error_keeps_what_was_asked_for(world: World) -> None:
+    lot = await world.lot()
+    page = await phone(world).get(f"/01/{lot.gtin}?lang=zh&linkType=gs1:pip&x=%22%3E")
+    assert 'href="?linkType=gs1:pip&amp;x=%22%3E&amp;lang=en"' in page.text
+
+
 async def test_a_typed_code_leads_to_its_page_and_nowhere_else(world: World) -> None:
     code = await one(world)
-    answer = await phone(world).client.get("/scan", params={"code": f"  {code} "})
-    assert answer.status_code == 303
-    assert answer.headers["location"].partition("&")[0] == path_of(code)
-    for typed in ("https://evil.example/01/0", f"https://{RESOLVER}.evil.example{path_of(code)}",
+    gtin, path = code.partition("/01/")[2][:14], path_of(code)
+    for typed, target in (
+        (f"  {code} ", path),
+        (f"{RESOLVER}{path}", path),
+        (f"HTTPS://{RESOLVER.upper()}{path}", path),
+        (f"https://{RESOLVER}//stem/01/{path[5:]}&17=270101", path),
+        (f"https://{RESOLVER}/01/{gtin[1:]}", f"/01/{gtin}"),
+    ):
+        answer = await phone(world).client.get("/scan", params={"code": typed, "lang": "en"})
+        assert answer.status_code == 303
+        target += "&lang=en" if "?" in target else "?lang=en"
+        assert answer.headers["location"] == target
+    answer = await phone(world).client.get("/scan", params={"code": gtin, "lang": "en"})
+    assert "not a complete product code" in text_of(answer)
+    for typed in ("https://evil.example/01/0", "evil.example/01/0", f"http://{RESOLVER}{path}",
+                  f"https://{RESOLVER}", path.partition("?")[0],
+                  f"https://{RESOLVER}{path.partition('?')[0]}", f"https://{RESOLVER}/\\evil.example",
+                  f"https://{RESOLVER}.evil.example{path_of(code)}",
                   f"https://{RESOLVER}@evil.example/", "javascript:alert(1)", "//evil.example",
                   code + "x"):  # fmt: skip
         answer = await phone(world).client.get("/scan", params={"code": typed})

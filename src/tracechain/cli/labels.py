@@ -37,7 +37,7 @@ from tracechain.domain.text import LocalizedText
 from tracechain.rpc import convert, convert_label
 from tracechain.v1 import issuance_pb2, party_pb2, provenance_pb2, verification_pb2
 
-_SUFFIXES = {".pdf": LabelFormat.PDF, ".zpl": LabelFormat.ZPL}
+_SUFFIXES = {f".{format.lower()}": format for format in LabelFormat}
 
 
 def labels(
@@ -98,7 +98,7 @@ def labels(
         )
     if issue and codes is not None:
         raise Stop("WHICH_CODES", "--issue needs BATCH and --order: a file's codes are issued")
-    chosen = format or _SUFFIXES.get(output.suffix, LabelFormat.SVG)
+    chosen = format or _SUFFIXES.get(output.suffix.lower(), LabelFormat.SVG)
     request = issuance_pb2.RenderLabelsRequest(
         order=order,
         offset=offset,
@@ -246,7 +246,8 @@ def _say(plan: issuance_pb2.LabelPlan, output: Path) -> None:
         f"{plan.module_mm:.3f} mm, level {level}, for {plan.dpi} dpi"
     )
     if plan.page_count:
-        note(f"  {plan.page_count:,} pages; print them at 100 %, without fitting to the page")
+        pages = "1 page" if plan.page_count == 1 else f"{plan.page_count:,} pages"
+        note(f"  {pages}; print at 100 %, without fitting to the page")
     for number in plan.warnings:
         name = issuance_pb2.LabelWarning.Name(number).removeprefix("LABEL_WARNING_")
         words = WARNING_WORDS[LabelWarning(name)]

@@ -10,15 +10,17 @@ GS1 Digital Link Standard: URI Syntax 1.4, sections 4 and 5.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_plus
 
 from tracechain.domain.errors import InvalidArgument, NotFound
 from tracechain.domain.identifiers import gln, gtin14, lot, serial, sscc
 
 MAX_LENGTH = 4096
 _MAX_ATTRIBUTES = 64
+_NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _TOKEN = "91"
 # The keys that are answered here, and the qualifiers that each may have.
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -76,6 +78,12 @@ class DigitalLink:
                 parts.append(f"/{name}/{quote(self.qualifiers[name], safe='')}")
         return "".join(parts)
 
+    @property
+    def address(self) -> str:
+        """Its path, with the token of a unit: what the page says rests on it."""
+        token = self.token if self.is_unit else ""
+        return f"{self.path}?{_TOKEN}={quote(token, safe='')}" if token else self.path
+
     def code(self, resolver: str) -> str:
         """The text of the code that this link was read from: see tracechain.domain.code. What
         beside GTIN, serial and token stands in the link is no part of it."""
@@ -122,17 +130,24 @@ def _attributes(query: str) -> dict[str, str]:
         raise _broken("", f"has more than {_MAX_ATTRIBUTES} attributes")
     for part in parts:
         name, _, value = part.partition("=")
-        name = _decoded(name.replace("+", " "), "query")
-        value = _decoded(value.replace("+", " ") if not name.isdigit() else value, name)
-        if name in found and name.isdigit() and found[name] != value:
-            raise _broken(name, "stands twice, with different values")
-        found.setdefault(name, value)
+        name = unquote_plus(name)
+        if name.isdigit():
+            value = _decoded(value, name)
+            if found.get(name, value) != value:
+                raise _broken(name, "stands twice, with different values")
+        else:
+            # Apps hang what they like on a link, in any encoding: that takes nobody's answer away.
+            value = unquote_plus(value)
+        if value.isprintable():
+            found.setdefault(name, value)
     return found
 
 
 def _decoded(text: str, at: str) -> str:
     if "%" not in text:
         return text
+    if _NO_ESCAPE.search(text):
+        raise _broken(at, "holds a % that begins no escape")
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:

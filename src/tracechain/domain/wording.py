@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tracechain.domain.claim import ClaimStatus
 from tracechain.domain.party import PartyKind
+from tracechain.domain.recall import RecallKind
 from tracechain.domain.text import LocalizedText
 from tracechain.domain.verdict import Outcome, VerdictReason
 
@@ -248,6 +249,21 @@ _CLAIMS = {
         "该码并非厂家签发，无法认领。", "This code was never issued, so there is nothing to claim."
     ),
 }
+
+
+_RECALLS = {
+    (RecallKind.RECALL, True): LocalizedText("召回", "Recall"),
+    (RecallKind.RECALL, False): LocalizedText("召回（部分产品）", "Recall of some items"),
+    (RecallKind.BLOCK, True): LocalizedText("暂停销售", "Sale stopped for now"),
+    (RecallKind.BLOCK, False): LocalizedText(
+        "暂停销售（部分产品）", "Sale of some items stopped for now"
+    ),
+}
+
+
+def recall_words(kind: RecallKind, *, of_all: bool) -> LocalizedText:
+    """What is done about a batch, or about some items of it."""
+    return _RECALLS[kind, of_all]
 
 
 def step_words(step: str) -> LocalizedText:

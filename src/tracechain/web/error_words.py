@@ -62,7 +62,8 @@ _BY_REASON = {
     ),
     "PAGE_NOT_FOUND": LocalizedText("没有此页面。", "There is no such page."),
     "TOO_MANY_REQUESTS": LocalizedText(
-        "提交过于频繁，请稍后再试。", "Too many forms were sent. Try again later."
+        "访问或提交过于频繁，请稍后再试。",
+        "Too much was asked or sent from here within a short time. Try again later.",
     ),
     "WRONG_HOST": LocalizedText(
         "该网址不是本服务的网址，请勿信任。",

@@ -29,6 +29,7 @@ from tracechain.web.guard import FormTokens, client_in, require_own_site
 from tracechain.web.negotiation import named
 from tracechain.web.pages import Pages, language_of
 from tracechain.web.scan_page import moment, said
+from tracechain.web.unit import with_query
 
 MAX_PHOTO = 8 * 1024 * 1024
 _MAX_FIELDS = 12
@@ -90,7 +91,7 @@ class Forms:
             message=said(claim_words(claim.status), lang),
             when=moment(claim.claim_time, lang),
             tries_left=claim.tries_left if claim.status is ClaimStatus.WRONG_PIN else None,
-            back=self._page_of(code),
+            back=self._page_of(code, lang),
         )
 
     async def report(self, request: Request) -> Response:
@@ -111,7 +112,9 @@ class Forms:
                 given = {name: str(form.get(name, ""))[:MAX_TEXT] for name in _FIELDS}
                 return self._form_page(request, code, given, error, _language(request, form))
             lang = _language(request, form)
-        return self._pages.answer(request, "reported.html", lang=lang, back=self._page_of(code))
+        return self._pages.answer(
+            request, "reported.html", lang=lang, back=self._page_of(code, lang)
+        )
 
     async def _given(self, form: FormData, code: str, device: str, made: int) -> NewReport:
         photo = form.get("photo")
@@ -170,9 +173,10 @@ class Forms:
         except MalformedCode:
             return ""
 
-    def _page_of(self, code: str) -> str:
-        """The way back, on this site alone."""
-        return code.removeprefix(f"https://{self._resolver}") if self._gtin(code) else "/scan"
+    def _page_of(self, code: str, lang: Language) -> str:
+        """The way back, on this site alone, in the language that was chosen."""
+        page = code.removeprefix(f"https://{self._resolver}") if self._gtin(code) else "/scan"
+        return f"{with_query(page)}lang={lang}"
 
 
 class _form:  # reads as a call

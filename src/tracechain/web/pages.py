@@ -45,7 +45,7 @@ class Pages:
         """A page that is nobody's to keep, unless `headers` say otherwise; in the language that
         the request asks for, or in `lang`."""
         lang = lang or language_of(request)
-        text = self.render(template, lang, {"here": f"{request.url.path}?", **values})
+        text = self.render(template, lang, {"here": _here(request.url.query), **values})
         return Response(
             text,
             status,
@@ -57,6 +57,13 @@ class Pages:
             },
             "text/html; charset=utf-8",
         )
+
+
+def _here(query: str) -> str:
+    """The address of a page up to where its language can be put. It has no path: that of a request
+    may begin as the address of another site does (`//`)."""
+    kept = [part for part in query.split("&") if part and not part.startswith("lang=")]
+    return "?" + "".join(f"{part}&" for part in kept)
 
 
 def language_of(request: Request) -> Language:

@@ -94,6 +94,8 @@ def internal(incident: str) -> Response:
 
 
 def _answer(status: int, said: dict[str, object], headers: dict[str, str]) -> Response:
+    # A page elsewhere that may read an answer may read why there is none.
+    headers["access-control-allow-origin"] = "*"
     return Response(
         json.dumps(said, ensure_ascii=False), status, headers, "application/problem+json"
     )

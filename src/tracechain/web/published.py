@@ -27,7 +27,7 @@ from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.keys import IssuerKey
 from tracechain.domain.region import Language
 from tracechain.web.pages import Pages, language_of
-from tracechain.web.scan_page import moment, said
+from tracechain.web.scan_page import moment, recall_values, said
 from tracechain.web.static import matches
 
 _SECOND = 1_000_000
@@ -117,7 +117,8 @@ class Published:
                 self._made.clear()
             known = self._made[name] = (of, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
         _, body, tag = known
-        headers = {"cache-control": caching, "etag": tag}
+        # For everybody's pages too: none of it is anybody's, and no cookie says more.
+        headers = {"cache-control": caching, "etag": tag, "access-control-allow-origin": "*"}
         if matches(request.headers.get("if-none-match", ""), tag):
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers, media_type=kind)
@@ -193,10 +194,10 @@ def _line(notice: Notice, lang: Language) -> Mapping[str, object]:
     batch = notice.batch
     return {
         "day": moment(notice.recall.create_time, "zh")[:10],
+        **recall_values(notice.recall, lang),
         "page": DigitalLink("01", batch.gtin, {"10": batch.lot}).path + f"?lang={lang}",
         "name": said(notice.product.display_name, lang),
         "lot": batch.lot,
-        "text": said(notice.recall.notice, lang),
         "lifted": notice.recall.lift_time is not None,
     }
 

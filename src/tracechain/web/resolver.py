@@ -23,15 +23,15 @@ from tracechain.domain.region import Region
 from tracechain.web.guard import client_in
 from tracechain.web.negotiation import media_type, weights
 from tracechain.web.pages import Pages, language_of
-from tracechain.web.scan_page import said
+from tracechain.web.scan_page import recall_values, said
 from tracechain.web.unit import HTML, JSON, LINKSET, OFFERS, Units, linkset
 from tracechain.web.verdict_json import text_json
 
 METHODS = ("GET", "HEAD", "OPTIONS")
 _ALL = ("all", "linkset")
+_CONTEXT_FILE = "https://ref.gs1.org/standards/resolver/linkset-context"
 _CONTEXT = (
-    "<https://ref.gs1.org/standards/resolver/linkset-context>; "
-    'rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
+    f'<{_CONTEXT_FILE}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"'
 )
 _CACHED = "public, max-age=60"
 _RECALLS = "gs1:recallStatus"
@@ -69,14 +69,16 @@ class DigitalLinks:
         )
         if scope["method"] == "OPTIONS":
             return Response(b"", 204, _cors())
-        wanted = link.attributes.get("linkType", "")
+        wanted = link.attributes.get("linkType", "").replace(VOCABULARY, "gs1:", 1)
         kind = media_type(request.headers.get("accept", ""), OFFERS)
         if wanted in _ALL or (kind == LINKSET and not wanted):
             return await self._link_set(link)
         if not kind:
             raise InvalidArgument.of("accept", "NOT_ACCEPTABLE", f"there are {', '.join(OFFERS)}")
         if wanted and not _is_own(link, wanted):
-            return await self._redirect(request, link, wanted)
+            elsewhere = await self._elsewhere(request, link, wanted, kind)
+            if elsewhere is not None:
+                return elsewhere
         if link.is_unit:
             show = self._units.html if kind == HTML else self._units.json
             return await show(request, link, client)
@@ -95,20 +97,25 @@ class DigitalLinks:
             "supportedLinkType": [{"namespace": VOCABULARY, "prefix": "gs1:"}],
             "supportedContextValuesEnumerated": [],
             "linkTypeDefaultCanBeLinkset": False,
-            "fullLinkset": True,
-            "validatesAIValues": True,
+            "jsonLdContextLocation": _CONTEXT_FILE,
         }
         return Response(json.dumps(said), 200, _cors({"cache-control": _CACHED}), JSON)
 
-    async def _redirect(self, request: Request, link: DigitalLink, wanted: str) -> ASGIApp:
+    async def _elsewhere(
+        self, request: Request, link: DigitalLink, wanted: str, kind: str
+    ) -> ASGIApp | None:
+        """The way to a link of a type; None for a default link that is the page here. Raises
+        NotFound LINK_NOT_FOUND."""
         known = await self._known(link)
         if link.is_unit and wanted == _RECALLS:
             if lot := link.qualifiers.get("10"):
                 batch = DigitalLink("01", link.value, {"10": lot})
                 return _redirect(link, f"{batch.path}?linkType={_RECALLS}")
-            return _redirect(link, "/recalls")
+            return _redirect(link, "/recalls.json" if kind == JSON else "/recalls")
         found = self._chosen(request, link, known, wanted)
         if found is None:
+            if wanted == DEFAULT:
+                return None
             raise NotFound(
                 "LINK_NOT_FOUND",
                 f"no link of type {wanted[:80]} is registered; ?linkType=linkset lists them",
@@ -129,6 +136,8 @@ class DigitalLinks:
         )
 
     async def _known(self, link: DigitalLink) -> Known | None:
+        if link.key in ("414", "417"):
+            await self._linking.issuer(link.value)
         if link.key != "01":
             return None
         return await self._linking.known(link.value, link.qualifiers.get("10", ""))
@@ -144,11 +153,16 @@ class DigitalLinks:
             if link.is_unit and one.link_type == DEFAULT:
                 continue
             targets.setdefault(_relation(one.link_type), []).append(_target(one))
-        own = {"href": anchor, "title": "tracechain", "type": HTML, "hreflang": ["zh", "en"]}
+        own = {
+            "href": f"https://{self._resolver}{link.address}",
+            "title": "tracechain",
+            "type": HTML,
+            "hreflang": ["zh", "en"],
+        }
         for link_type in (DEFAULT, *_own_types(link)):
             targets.setdefault(_relation(link_type), [own])
         body = json.dumps({"linkset": [{**context, **targets}]}, ensure_ascii=False)
-        headers = _cors({"cache-control": _CACHED, "link": _CONTEXT, "vary": "accept"})
+        headers = _cors({"cache-control": _caching(link), "link": _CONTEXT, "vary": "accept"})
         return Response(body, 200, headers, LINKSET)
 
     async def _goods(self, request: Request, link: DigitalLink, kind: str) -> Response:
@@ -159,8 +173,7 @@ class DigitalLinks:
             if default is not None and not known.recalls:
                 return _redirect(link, default.href)
         lang = language_of(request)
-        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path),
-                         "vary": "accept, accept-language"})  # fmt: skip
+        headers = _public(link)
         if kind == JSON:
             return Response(json.dumps(_goods_json(known), ensure_ascii=False), 200, headers, JSON)
         return self._pages.answer(
@@ -171,13 +184,13 @@ class DigitalLinks:
             name=said(known.product.display_name, lang),
             issuer=said(known.issuer.display_name, lang) if known.issuer else "",
             batch=known.batch,
-            notices=[said(recall.notice, lang) for recall in known.recalls],
+            notices=[recall_values(recall, lang) for recall in known.recalls],
             links=[one for one in known.links if one.language in ("", lang)],
         )
 
     def _container(self, request: Request, link: DigitalLink, kind: str) -> Response:
         # What is in a container, and whose it is, is known to those who handle it.
-        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path)})
+        headers = _public(link)
         if kind == JSON:
             return Response(json.dumps({"sscc": link.value}), 200, headers, JSON)
         return self._pages.answer(request, "container.html", headers=headers, sscc=link.value)
@@ -185,7 +198,7 @@ class DigitalLinks:
     async def _party(self, request: Request, link: DigitalLink, kind: str) -> Response:
         party = await self._linking.issuer(link.value)
         lang = language_of(request)
-        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path)})
+        headers = _public(link)
         if kind == JSON:
             said_ = {
                 "gln": party.gln,
@@ -224,7 +237,7 @@ def _relation(link_type: str) -> str:
 
 def _target(link: Link) -> Mapping[str, object]:
     # What a request says is never handed on to another site: its token is nobody else's.
-    target: dict[str, object] = {"href": link.href, "title": link.title, "fwqs": ["false"]}
+    target: dict[str, object] = {"href": link.href, "title": link.title, "fwqs": False}
     if link.media_type:
         target["type"] = link.media_type
     if link.language:
@@ -248,16 +261,25 @@ def _goods_json(known: Known) -> Mapping[str, object]:
         told |= {
             "lot": batch.lot,
             "productionDate": batch.production_date,
-            "expirationDate": batch.expiration_date,
             "recalls": [text_json(recall.notice) for recall in known.recalls],
         }
+        if batch.expiration_date:
+            told["expirationDate"] = batch.expiration_date
     return told
 
 
 def _redirect(link: DigitalLink, target: str) -> Response:
-    headers = {"location": target, "link": linkset(link.path), "vary": "accept, accept-language"}
-    caching = "no-store" if link.is_unit else _CACHED
-    return Response(b"", 307, _cors({**headers, "cache-control": caching}))
+    return Response(b"", 307, {**_public(link), "location": target})
+
+
+def _public(link: DigitalLink) -> Mapping[str, str]:
+    """The headers of what everybody is told alike; which of them, the request's headers say."""
+    said = {"link": linkset(link.address), "vary": "accept, accept-language"}
+    return _cors({**said, "cache-control": _caching(link)})
+
+
+def _caching(link: DigitalLink) -> str:
+    return "no-store" if link.is_unit else _CACHED
 
 
 def _cors(more: Mapping[str, str] | None = None) -> dict[str, str]:

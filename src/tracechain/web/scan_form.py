@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from tracechain.domain.code import CodeDefect, MalformedCode, parse_code
+from tracechain.domain.code import parse_code
+from tracechain.domain.digital_link import parse_link
+from tracechain.domain.errors import InvalidArgument, NotFound
 from tracechain.web.pages import Pages, language_of
+from tracechain.web.unit import with_query
 
 _MAX_TYPED = 2048
+_SECURE = re.compile(r"\Ahttps://", re.IGNORECASE)
 
 
 class ScanForm:
@@ -23,16 +30,28 @@ class ScanForm:
         typed = request.query_params.get("code", "").strip()
         defect = ""
         if typed:
-            try:
-                parse_code(typed[:_MAX_TYPED], self._resolver)
-            except MalformedCode as error:
-                foreign = error.detail in (CodeDefect.SCHEME, CodeDefect.UNKNOWN_RESOLVER)
-                defect = "foreign" if foreign else "malformed"
-            else:
+            # A person leaves `https://` out, and a keyboard makes the first letter large.
+            host, slash, rest = _SECURE.sub("", typed[:_MAX_TYPED]).partition("/")
+            if slash and host.lower() != self._resolver:
+                defect = "foreign"
+            elif address := self._address(rest):
                 # The language of the page stays; it is no part of the code.
-                path = typed.removeprefix(f"https://{self._resolver}")
-                path += f"&lang={language_of(request)}"
+                path = f"{with_query(address)}lang={language_of(request)}"
                 return RedirectResponse(path, 303, {"cache-control": "no-store"})
+            else:
+                defect = "malformed"
         return self._pages.answer(
             request, "scan.html", status=400 if defect else 200, defect=defect, typed=typed
         )
+
+    def _address(self, rest: str) -> str:
+        """The address on this site of what is named behind our host; empty where that is no code,
+        product, batch, container or party."""
+        parts = urlsplit(f"/{rest.lstrip('/')}")
+        try:
+            link = parse_link(parts.path, parts.query)
+            if link.is_unit:
+                parse_code(link.code(self._resolver), self._resolver)
+        except (InvalidArgument, NotFound):
+            return ""
+        return link.address

@@ -17,10 +17,11 @@ from markupsafe import Markup, escape
 
 from tracechain.app.journeys import Journeys
 from tracechain.domain.journey import Hop
+from tracechain.domain.recall import Recall
 from tracechain.domain.region import Language, Region
 from tracechain.domain.text import LocalizedText
 from tracechain.domain.verdict import BatchFacts, History, Issuance, Outcome, Verdict
-from tracechain.domain.wording import advice, headline, kind_words, step_words, words
+from tracechain.domain.wording import advice, headline, kind_words, recall_words, step_words, words
 from tracechain.web.pages import Pages
 from tracechain.web.region_map import draw
 
@@ -164,6 +165,12 @@ def product_values(facts: BatchFacts, lang: Language) -> Mapping[str, object]:
         "licenses": [(item.kind, item.number) for item in product.licenses],
         "standards": product.standards,
     }
+
+
+def recall_values(recall: Recall, lang: Language) -> Mapping[str, str]:
+    """A recall of a batch, or of a part of it: whether an item is in it is told by its code."""
+    what = said(recall_words(recall.kind, of_all=not recall.spans), lang)
+    return {"what": what, "text": said(recall.notice, lang)}
 
 
 def hop_values(hop: Hop, lang: Language) -> Mapping[str, str]:

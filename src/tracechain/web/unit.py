@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,7 +44,7 @@ _HEADERS = {
     )
     for lang in LANGUAGES
 }
-_CANONICAL = re.compile(rb"(/01/[0-9]{14}/21/[0-9A-Z]{13})\?91=[A-Za-z0-9_-]{16,90}")
+_CANONICAL = re.compile(rb"/01/[0-9]{14}/21/[0-9A-Z]{13}\?91=[A-Za-z0-9_-]{16,90}")
 
 
 class Ready:
@@ -91,23 +90,22 @@ class Units:
         visit = visit_of(scope)
         if scope["method"] == "HEAD" or visit is Visit.AHEAD:
             # Nothing is looked up, and a browser that fetched ahead asks again when it is time.
-            return Ready([_HTML, NO_STORE], b"", 503 if visit is Visit.AHEAD else 200)
+            head = [*_HEADERS[language_of(request)], (b"link", linkset(link.address).encode())]
+            return Ready(head, b"", 503 if visit is Visit.AHEAD else 200)
         if visit is Visit.PREVIEW:
             return self._pages.answer(request, "preview.html")
         code = link.code(self._resolver)
-        here = f"{link.path}?91={quote(link.token, safe='')}&" if link.token else f"{link.path}?"
         known, lang = device_of(scope), language_of(request)
         device = known or fresh()
         verdict = await self._scanned(code, client, known, device)
-        place = place_of(code, here)
-        return await self._shown(verdict, lang, place, link.path, code, known, device)
+        place = place_of(code, with_query(link.address))
+        return await self._shown(verdict, lang, place, link.address, code, known, device)
 
     async def at_once(self, scope: Scope, client: str) -> ASGIApp | None:
         """The page of a code in its one spelling, for a person's browser: the way that nearly all
         requests go, read no more often than once. None for all else. Raises as `html` does."""
         target = scope["raw_path"] + b"?" + scope["query_string"]
-        found = _CANONICAL.fullmatch(target)
-        if found is None or scope["method"] != "GET":
+        if not _CANONICAL.fullmatch(target) or scope["method"] != "GET":
             return None
         accept = languages = b""
         known = ""
@@ -132,7 +130,7 @@ class Units:
         lang = language(languages.decode("latin-1"))
         # Neither markup nor a query gives any of these characters a meaning.
         place = Place(code, code, f"{text}&amp;")
-        return await self._shown(verdict, lang, place, found[1].decode(), code, known, device)
+        return await self._shown(verdict, lang, place, text, code, known, device)
 
     async def _scanned(self, code: str, client: str, known: str, device: str) -> Verdict:
         self._limits.look(client, code)
@@ -146,7 +144,7 @@ class Units:
         verdict: Verdict,
         lang: Language,
         place: Place,
-        path: str,
+        address: str,
         code: str,
         known: str,
         device: str,
@@ -155,7 +153,7 @@ class Units:
         headers = [
             *_HEADERS[lang],
             (b"content-length", str(len(body)).encode()),
-            (b"link", linkset(path).encode()),
+            (b"link", linkset(address).encode()),
         ]
         if not known:
             headers.append(cookie(device))
@@ -167,7 +165,7 @@ class Units:
             "cache-control": "no-store",
             "vary": "accept, accept-language",
             "access-control-allow-origin": "*",
-            "link": linkset(link.path),
+            "link": linkset(link.address),
         }
         if request.method == "HEAD":
             return Response(b"", 200, headers, "application/json")
@@ -179,6 +177,13 @@ class Units:
         return Response(text, 200, headers, "application/json")
 
 
-def linkset(path: str) -> str:
+def with_query(address: str) -> str:
+    """An address up to where another parameter can be put."""
+    return f"{address}{'&' if '?' in address else '?'}"
+
+
+def linkset(address: str) -> str:
     """The header that says where all links of a thing are listed (RFC 9264, section 6.2)."""
-    return f'<{path}?linkType=linkset>; rel="linkset"; type="application/linkset+json"'
+    return (
+        f'<{with_query(address)}linkType=linkset>; rel="linkset"; type="application/linkset+json"'
+    )

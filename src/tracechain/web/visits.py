@@ -13,8 +13,9 @@ from functools import lru_cache
 
 from starlette.types import Scope
 
+# Cubot makes phones.
 _FETCHERS = re.compile(
-    rb"bot\b|bot/|crawler|spider|slurp|preview|externalhit|embed|whatsapp/|skypeuri|vkshare|"
+    rb"(?<!cu)bot\b|bot/|crawler|spider|slurp|preview|externalhit|embed|whatsapp/|skypeuri|vkshare|"
     rb"snippet|scraper|archiver",
     re.IGNORECASE,
 )

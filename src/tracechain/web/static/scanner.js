@@ -21,7 +21,7 @@ let reader = null;
 /** Where on this site the answer about `text` is, or null where it is nothing of ours. */
 export function pathOf(text) {
   const url = new URL(text.trim());
-  if (!/\/(01|00|414|417|8006|8010)\//.test(url.pathname)) return null;
+  if (!/\/(01|00|414|417)\//.test(url.pathname)) return null;
   // The language of the page stays; it is no part of the code.
   return `${url.pathname}${url.search}${url.search ? "&" : "?"}lang=${lang}`;
 }
