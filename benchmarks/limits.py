@@ -54,6 +54,8 @@ LIMIT = 100
 TIMES = 10
 GUESSES = 1_000_000
 _PER_CALL = 1000
+# Seconds in which a greedy client uses up what it may have at once, before its neighbour begins.
+_LEAD = 3.0
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SIGNATURE, _MAC = 64, 10
 HIGH = {
@@ -85,7 +87,7 @@ def _neighbour(seconds: float, rounds: int) -> dict[str, object]:
     ):
         bodies = [r.SerializeToString() for r in requests(made, "NEIGHBOUR", 2000)]
         light = arrivals(LIMIT / 2, seconds)
-        heavy = arrivals(LIMIT * TIMES, seconds + 1, seed=2)
+        heavy = arrivals(LIMIT * TIMES, seconds + _LEAD, seed=2)
 
         def neighbour() -> Result:
             return drive(
@@ -112,8 +114,10 @@ def _neighbour(seconds: float, rounds: int) -> dict[str, object]:
     }
     return {
         "limit_per_second": LIMIT,
-        "offered_per_second": round(len(heavy) / (seconds + 1)),
-        "answered_per_second": round(sum(len(g.answers) for g in greedy) / rounds / seconds),
+        "offered_per_second": round(len(heavy) / (seconds + _LEAD)),
+        "answered_per_second": round(
+            sum(len(g.answers) for g in greedy) / rounds / (seconds + _LEAD)
+        ),
         "refused_by_reason": {
             f"{code}/{reason}": sum(g.refused[code, reason, told] for g in greedy)
             for code, reason, told in {k for g in greedy for k in g.refused}
@@ -129,7 +133,7 @@ def _neighbour(seconds: float, rounds: int) -> dict[str, object]:
 async def _together(neighbour: object, hog: object) -> tuple[Result, Result]:
     async def later() -> Result:
         # The hog has used up what it may have at once when its neighbour begins.
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(_LEAD)
         return await asyncio.to_thread(neighbour)  # type: ignore[arg-type]
 
     greedy = asyncio.create_task(asyncio.to_thread(hog))  # type: ignore[arg-type]
