@@ -16,7 +16,7 @@ import structlog
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
-from tracechain.adapters.grouped import GroupedEvents, GroupedScans
+from tracechain.adapters.grouped import GroupedAudit, GroupedEvents, GroupedScans
 from tracechain.adapters.keys import (
     AesGcmVault,
     HmacDigester,
@@ -40,6 +40,7 @@ from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.store_process import open_in_process
 from tracechain.app.archive import Archive, StoreRefused
 from tracechain.app.assessing import Assessing
+from tracechain.app.auditing import Auditing
 from tracechain.app.capturing import Capturing
 from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
@@ -68,6 +69,7 @@ from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
+from tracechain.rpc.audit import AuditServicer
 from tracechain.rpc.capture import EventServicer
 from tracechain.rpc.connect import CONNECT_PREFIX, ConnectApp
 from tracechain.rpc.gate import Gate
@@ -117,6 +119,8 @@ class App:
     _proofs: GroupedProofs
     _scans: GroupedScans
     _events: GroupedEvents
+    _auditing: Auditing
+    _audit: GroupedAudit
     _changes: Changes
     _caches: CacheStack
     _press: Press
@@ -132,6 +136,8 @@ class App:
                 await poll
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
+        await self._auditing.close()
+        await self._audit.close()
         await self._caches.close()
         await self._press.close()
         self._photos.close()
@@ -215,6 +221,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     for layer in reversed(layers):
         facts = CachedFacts(facts, layer)
     digester = HmacDigester(master)
+    audit = GroupedAudit(store, capacity=settings.audit_queue, width=1024)
+    auditing = Auditing(audit.append, store, digester, clock, os.urandom)
     prover = Prover(keyring, settings.resolver)
     proofs = GroupedProofs(
         prover,
@@ -265,9 +273,10 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         VerificationServicer(scanning, claiming, keyring, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
+        AuditServicer(auditing, clock),
         SupervisionServicer(recalling, reporting),
     ]
-    gate = Gate(credentials, Admission(settings.max_calls, settings.max_streams))
+    gate = Gate(credentials, Admission(settings.max_calls, settings.max_streams), auditing)
     site = make_site(
         Services(
             scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
@@ -276,7 +285,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         hosts=http_hosts(settings),
         proxies=settings.http_proxies,
         form_key=master.derive("web-form/v1"),
-        mounts=json_api(gate, servicers, settings.max_message_bytes),
+        mounts=json_api(gate, servicers, settings),
     )
     polls = [asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000))]
     if settings.http_listen:
@@ -284,17 +293,23 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        gate, site, proofs, scans, events, changes, caches, press, labels, photos, polls,
+        gate, site, proofs, scans, events, auditing, audit, changes, caches, press, labels, photos,
+        polls,
     )  # fmt: skip
 
 
 def json_api(
-    gate: Gate, servicers: Sequence[Servicer], max_message_bytes: int
+    gate: Gate, servicers: Sequence[Servicer], settings: Settings
 ) -> dict[str, Callable[..., Awaitable[None]]]:
     """The methods of the servicers over plain HTTP, past the same gate as gRPC's, and their
     description: ASGI applications by what their paths begin with."""
     return {
-        CONNECT_PREFIX: ConnectApp(gate, servicers, max_message_bytes=max_message_bytes),
+        CONNECT_PREFIX: ConnectApp(
+            gate,
+            servicers,
+            max_message_bytes=settings.max_message_bytes,
+            proxies=settings.http_proxies,
+        ),
         OPENAPI_PATH: OpenApiDocument(),
     }
 

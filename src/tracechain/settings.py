@@ -157,6 +157,14 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Capture requests that may wait; beyond it RESOURCE_EXHAUSTED."),
     ] = 256
+    audit_queue: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Audit records that may wait; beyond it calls are RESOURCE_EXHAUSTED: none "
+            "is answered that is not on record.",
+        ),
+    ] = 10_000
     key_poll_ms: Annotated[
         int, Field(ge=10, description="How soon a node sees keys that another one made or revoked.")
     ] = 500

@@ -38,6 +38,7 @@ from tracechain.settings import Settings
 from tracechain.v1 import admin_pb2 as admin
 from tracechain.v1 import (
     admin_pb2_grpc,
+    audit_pb2_grpc,
     annotations_pb2,
     capture_pb2,
     capture_pb2_grpc,
@@ -61,6 +62,7 @@ _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 # The services' stubs by the names that tests use.
 STUBS = {
     "admin": admin_pb2_grpc.AdminServiceStub,
+    "audit": audit_pb2_grpc.AuditServiceStub,
     "issuance": issuance_pb2_grpc.IssuanceServiceStub,
     "events": capture_pb2_grpc.EventServiceStub,
     "verification": verification_pb2_grpc.VerificationServiceStub,
@@ -248,6 +250,7 @@ class Caller:
     """A party with a credential, and the services as it calls them."""
 
     admin: Any
+    audit: Any
     issuance: Any
     events: Any
     verification: Any

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from tracechain.domain.audit import AuditQuery, AuditRecord
 from tracechain.domain.claim import Claim, ClaimAttempt
 from tracechain.domain.keys import IssuerKey
 from tracechain.domain.label import Label
@@ -237,7 +238,17 @@ class PublicStore(Protocol):
         of a store that is spread out: no call waits for it."""
 
 
-class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, Protocol):
+class AuditStore(Protocol):
+    """Audit records: append-only."""
+
+    async def append_audit(self, records: Sequence[AuditRecord]) -> None:
+        """Keeps the records, in one transaction; one that was there already is left as it is."""
+
+    async def list_audit(self, query: AuditQuery, limit: int) -> list[AuditRecord]:
+        """Records that fit, in the order of their time and id, at most `limit`."""
+
+
+class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, AuditStore, Protocol):
     """All of it, as one deployment provides it. One conformance suite runs over each."""
 
     async def check(self) -> None:
@@ -299,6 +310,9 @@ class Digester(Protocol):
 
     def claim_mark(self, device_id: str, gtin: str, serial: str) -> bytes:
         """Eight bytes, the same for the same device and unit for ever."""
+
+    def origin_mark(self, network: str, time: int) -> bytes:
+        """Eight bytes, the same for the same network within a month; empty for an empty text."""
 
 
 class FilePart(NamedTuple):

@@ -13,6 +13,7 @@ import typer
 
 from tracechain.cli import (
     assess,
+    audit,
     capture,
     config,
     demo,
@@ -50,6 +51,7 @@ app.command()(trace.trace)
 app.command()(assess.assess)
 app.add_typer(recall.app, name="recall")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
 app.command()(config.config)
 

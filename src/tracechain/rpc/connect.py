@@ -8,7 +8,7 @@ somebody's API key would have to hold that key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from http import HTTPStatus
 from typing import Any
@@ -25,7 +25,9 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tracechain.domain.address import behind_proxies
 from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.party import Principal
 from tracechain.rpc.admission import Room
 from tracechain.rpc.connect_errors import (
     UNIMPLEMENTED,
@@ -35,7 +37,8 @@ from tracechain.rpc.connect_errors import (
     translated,
 )
 from tracechain.rpc.connect_form import Form, Raw
-from tracechain.rpc.gate import Gate, Guard
+from tracechain.rpc.gate import Begin, Gate, Guard
+from tracechain.rpc.recording import Recording
 from tracechain.rpc.server import Servicer
 from tracechain.rpc.status import described, trailers
 from tracechain.v1 import annotations_pb2
@@ -52,13 +55,13 @@ class ConnectApp:
     """An ASGI application for the paths `/{service}/{method}`."""
 
     def __init__(
-        self, gate: Gate, servicers: Sequence[Servicer], *, max_message_bytes: int
+        self, gate: Gate, servicers: Sequence[Servicer], *, max_message_bytes: int, proxies: int
     ) -> None:
-        """Raises RuntimeError for a method without access."""
+        """`proxies` of ours stand in front. Raises RuntimeError for a method without access."""
         forms = [Form(name, max_message_bytes) for name in ("json", "proto")]
         self._methods = {
             f"/{servicer.service.full_name}/{method.name}": _Method(
-                method, gate.guard(method), getattr(servicer, method.name), forms
+                method, gate.guard(method, servicer), getattr(servicer, method.name), forms, proxies
             )
             for servicer in servicers
             for method in servicer.service.methods
@@ -115,8 +118,10 @@ class _Method:
         guard: Guard,
         call: Callable[..., Any],
         forms: Sequence[Form],
+        proxies: int,
     ) -> None:
         self.guard = guard
+        self._proxies = proxies
         self._call = call
         self._request = GetMessageClass(method.input_type)
         streams = method.client_streaming or method.server_streaming
@@ -156,15 +161,27 @@ class _Method:
 
     async def _unary(self, raw: Raw, context: RequestContext[Any, Any]) -> bytes:
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context))
-            request = await self._checked(raw)
-            return await raw.form.write(await self._call(request, *callers))
+            if self.guard.is_public:
+                return await raw.form.write(await self._call(await self._checked(raw)))
+            async with self.guard.recording(self._peer(context)) as record:
+                principal = await self.guard.caller(_authorization(context), record)
+                request = await self._checked(raw, record)
+                await record.look(principal)
+                record.answer = await self._call(request, principal)
+            return await raw.form.write(record.answer)
 
     async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[bytes]:
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context))
-            # Closed with ours: a generator that another one reads is else left to the collector.
-            async with aclosing(self._call(await self._checked(raw), *callers)) as answers:
+
+            async def begin(
+                record: Recording | None, *callers: Principal
+            ) -> AsyncGenerator[Message, None]:
+                found: AsyncGenerator[Message, None] = self._call(
+                    await self._checked(raw, record), *callers
+                )
+                return found
+
+            async with aclosing(self._served(context, begin)) as answers:
                 async for answer in answers:
                     yield await raw.form.write(answer)
 
@@ -174,18 +191,34 @@ class _Method:
         # The form of a stream stands in its content type, also where no request ever comes.
         form = self.forms[_media_type(context.request_headers["content-type"])]
         with _place(self.guard.room):
-            callers = await self.guard.callers(_authorization(context))
-            async with aclosing(self._call(self._all_checked(raws), *callers)) as answers:
+
+            async def begin(
+                record: Recording | None, *callers: Principal
+            ) -> AsyncGenerator[Message, None]:
+                found: AsyncGenerator[Message, None] = self._call(self._all_checked(raws), *callers)
+                return found
+
+            async with aclosing(self._served(context, begin)) as answers:
                 async for answer in answers:
                     yield await form.write(answer)
+
+    def _served(
+        self, context: RequestContext[Any, Any], begin: Begin
+    ) -> AsyncGenerator[Message, None]:
+        return self.guard.answers(_authorization(context), self._peer(context), begin)
+
+    def _peer(self, context: RequestContext[Any, Any]) -> str:
+        forwarded = context.request_headers.get("x-forwarded-for", "")
+        direct = (context.client_address or "").rpartition(":")[0]
+        return behind_proxies(forwarded, direct, self._proxies)
 
     async def _all_checked(self, raws: AsyncIterator[Raw]) -> AsyncIterator[Message]:
         async for raw in raws:
             yield await self._checked(raw)
 
-    async def _checked(self, raw: Raw) -> Message:
+    async def _checked(self, raw: Raw, record: Recording | None = None) -> Message:
         request = await raw.read(self._request)
-        self.guard.check(request)
+        self.guard.check(request, record)
         return request
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Protocol, cast
 
 import grpc
@@ -20,6 +21,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tracechain.app.auditing import Auditing
 from tracechain.domain.errors import (
     InvalidArgument,
     PermissionDenied,
@@ -28,6 +30,7 @@ from tracechain.domain.errors import (
 )
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
+from tracechain.rpc.recording import Recorder, Recording
 from tracechain.rpc.required import missing_fields
 from tracechain.rpc.status import Trailers, internal, trailers
 from tracechain.v1 import annotations_pb2
@@ -46,9 +49,12 @@ class Authenticator(Protocol):
 class Gate:
     """Makes guards, and gRPC handlers of a servicer's methods."""
 
-    def __init__(self, authenticator: Authenticator, admission: Admission) -> None:
+    def __init__(
+        self, authenticator: Authenticator, admission: Admission, auditing: Auditing
+    ) -> None:
         self._authenticator = authenticator
         self._admission = admission
+        self._auditing = auditing
 
     def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
         """Handlers for each method of `service`.
@@ -59,14 +65,14 @@ class Gate:
         return Admitted(
             {
                 f"/{service.full_name}/{method.name}": self.method(
-                    method, getattr(servicer, method.name, None)
+                    method, getattr(servicer, method.name, None), servicer
                 )
                 for method in service.methods
             }
         )
 
     def method(
-        self, method: MethodDescriptor, call: Any
+        self, method: MethodDescriptor, call: Any, servicer: object | None = None
     ) -> tuple[grpc.RpcMethodHandler[Any, Any], Room]:
         """The handler of one method, and the room that its calls need a place in.
 
@@ -74,7 +80,7 @@ class Gate:
         """
         if call is None:
             raise RuntimeError(f"{method.full_name} is declared and not written")
-        guard = self.guard(method)
+        guard = self.guard(method, servicer)
         handlers = _Handlers(guard)
         request_class = GetMessageClass(method.input_type)
         response_class = GetMessageClass(method.output_type)
@@ -92,18 +98,22 @@ class Gate:
         )
         return cast("grpc.RpcMethodHandler[Any, Any]", handler), guard.room
 
-    def guard(self, method: MethodDescriptor) -> Guard:
-        """What stands in front of a method. Raises RuntimeError for one without access."""
+    def guard(self, method: MethodDescriptor, servicer: object | None = None) -> Guard:
+        """What stands in front of a method of `servicer`. Raises RuntimeError for one without
+        access, and for one that changes what nothing shows."""
         access = method.GetOptions().Extensions[annotations_pb2.access]
         if access.public == bool(access.roles):
             raise RuntimeError(f"{method.full_name} does not say who may call it")
         roles = None if access.public else frozenset(_role(number) for number in access.roles)
         is_stream = method.client_streaming or method.server_streaming
         room = self._admission.streams if is_stream else self._admission.calls
-        return Guard(self._authenticator, roles, method, room)
+        recorder = None if roles is None else Recorder(method, servicer, self._auditing)
+        return Guard(self._authenticator, roles, method, room, recorder)
 
 
 _MAX_REQUEST_ID = 64
+# Begins a stream; see Guard.answers.
+Begin = Callable[..., Awaitable[AsyncGenerator[Message, None]]]
 
 
 class Guard:
@@ -116,8 +126,10 @@ class Guard:
         roles: frozenset[Role] | None,
         method: MethodDescriptor,
         room: Room,
+        recorder: Recorder | None,
     ) -> None:
         self.room = room
+        self._recorder = recorder
         self._authenticator = authenticator
         self._roles = roles
         self._missing = missing_fields(method.input_type)
@@ -129,12 +141,39 @@ class Guard:
         """Whether anybody may call; such a method is not told who does."""
         return self._roles is None
 
-    def check(self, request: Message) -> None:
-        """Raises InvalidArgument for what no request of the method may be."""
+    def recording(self, peer: str) -> Recording:
+        """The record of a call to a private method, around all that is done for it."""
+        assert self._recorder is not None
+        return self._recorder.call(peer)
+
+    async def answers(
+        self, authorization: str, peer: str, begin: Begin
+    ) -> AsyncGenerator[Message, None]:
+        """What a stream answers, once it is known who calls and that is on record. `begin` gets
+        the record, and who calls; for a public method None and nobody."""
+        if self._recorder is None:
+            async with aclosing(await begin(None)) as found:
+                async for answer in found:
+                    yield answer
+            return
+        async with self._recorder.call(peer) as record:
+            principal = await self.caller(authorization, record)
+            found = await begin(record, principal)
+            await record.started()
+            async with aclosing(found):
+                async for answer in found:
+                    record.answered()
+                    yield answer
+
+    def check(self, request: Message, record: Recording | None = None) -> None:
+        """Raises InvalidArgument for what no request of the method may be; `record` is told of
+        any other."""
         if request is _UNREADABLE:
             raise InvalidArgument.of(
                 "request", "INVALID_FIELD_TYPE", "these bytes are no message of the method's type"
             )
+        if record is not None:
+            record.request = request
         if self._has_request_id and len(request.request_id) > _MAX_REQUEST_ID:  # type: ignore[attr-defined]
             raise InvalidArgument.of(
                 "request_id", "TEXT_TOO_LONG", f"at most {_MAX_REQUEST_ID} characters are taken"
@@ -142,20 +181,18 @@ class Guard:
         if self._missing is not None and (violations := self._missing(request)):
             raise InvalidArgument(violations)
 
-    async def callers(self, authorization: str) -> tuple[Principal, ...]:
-        """What the method is told besides its request: whose `authorization` this is, and to a
-        public method nothing. Raises Unauthenticated and PermissionDenied."""
-        if self._roles is None:
-            return ()
+    async def caller(self, authorization: str, record: Recording) -> Principal:
+        """Whose `authorization` this is, which `record` is told as soon as it is known. Raises
+        Unauthenticated and PermissionDenied."""
         scheme, _, api_key = authorization.partition(" ")
         if scheme.lower() != "bearer" or not api_key:
             raise Unauthenticated(
                 "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
             )
-        principal = await self._authenticator.authenticate(api_key.strip())
-        if principal.role not in self._roles:
+        principal = record.principal = await self._authenticator.authenticate(api_key.strip())
+        if self._roles is None or principal.role not in self._roles:
             raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
-        return (principal,)
+        return principal
 
     def status(self, error: Exception) -> Trailers:
         """What the caller is told of an error."""
@@ -198,9 +235,12 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(_authorization(context))
-                guard.check(request)
-                return await call(request, *callers)
+                async with guard.recording(context.peer()) as record:
+                    principal = await guard.caller(_authorization(context), record)
+                    guard.check(request, record)
+                    await record.look(principal)
+                    record.answer = await call(request, principal)
+                return record.answer
             except Exception as error:
                 await self._abort(context, error)
                 raise
@@ -209,18 +249,22 @@ class _Handlers:
 
         return private
 
-    def answers(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
+    def answers(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
         guard, room = self._guard, self._guard.room
 
         async def serve(request: Message, context: _Context) -> None:
             if room.taken >= room.limit:
                 await room.turn_away(context)
             room.taken += 1
+
+            async def begin(
+                record: Recording | None, *callers: Principal
+            ) -> AsyncGenerator[Message, None]:
+                guard.check(request, record)
+                return call(request, *callers)
+
             try:
-                callers = await guard.callers(_authorization(context))
-                guard.check(request)
-                async for answer in call(request, *callers):
-                    await context.write(answer)
+                await self._write(context, begin)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -228,23 +272,34 @@ class _Handlers:
 
         return serve
 
-    def both(self, call: Callable[..., AsyncIterator[Message]]) -> Any:
-        guard, room = self._guard, self._guard.room
+    def both(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
+        room = self._guard.room
 
         async def serve(requests: AsyncIterator[Message], context: _Context) -> None:
             if room.taken >= room.limit:
                 await room.turn_away(context)
             room.taken += 1
+
+            async def begin(
+                record: Recording | None, *callers: Principal
+            ) -> AsyncGenerator[Message, None]:
+                return call(self._checked(requests), *callers)
+
             try:
-                callers = await guard.callers(_authorization(context))
-                async for answer in call(self._checked(requests), *callers):
-                    await context.write(answer)
+                await self._write(context, begin)
             except Exception as error:
                 await self._abort(context, error)
             finally:
                 room.taken -= 1
 
         return serve
+
+    async def _write(self, context: _Context, begin: Begin) -> None:
+        answers = self._guard.answers(_authorization(context), context.peer(), begin)
+        # Closed with ours: a generator that another one reads is else left to the collector.
+        async with aclosing(answers):
+            async for answer in answers:
+                await context.write(answer)
 
     async def _checked(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
         async for request in requests:

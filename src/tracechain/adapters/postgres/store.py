@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from tracechain.adapters.postgres.audit import AuditPart
 from tracechain.adapters.postgres.batches import BatchPart
 from tracechain.adapters.postgres.directory import DirectoryPart
 from tracechain.adapters.postgres.events import EventPart
@@ -28,7 +29,7 @@ _MONTHS_EVERY = 6 * 3600.0
 TOUCH_COUNTER = statement("TOUCH_COUNTER", "UPDATE counter SET value = value WHERE name = 'key_id'")
 
 
-class PostgresStore(DirectoryPart, BatchPart, EventPart, ScanPart, PublicPart):
+class PostgresStore(DirectoryPart, BatchPart, EventPart, ScanPart, PublicPart, AuditPart):
     """See tracechain.app.ports.Store."""
 
     def __init__(self, session: Session, rules: ScanRules) -> None:

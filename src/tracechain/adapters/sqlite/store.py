@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from tracechain.adapters.sqlite.audit import AuditPart
 from tracechain.adapters.sqlite.batches import BatchPart
 from tracechain.adapters.sqlite.directory import DirectoryPart
 from tracechain.adapters.sqlite.events import EventPart
@@ -19,7 +20,7 @@ from tracechain.adapters.sqlite.session import Session, connect, migrate
 from tracechain.domain.scan import ScanRules
 
 
-class SqliteStore(DirectoryPart, BatchPart, EventPart, ScanPart, PublicPart):
+class SqliteStore(DirectoryPart, BatchPart, EventPart, ScanPart, PublicPart, AuditPart):
     """See tracechain.app.ports.Store."""
 
     def __init__(self, writer: Session, reader: Session, rules: ScanRules) -> None:

@@ -27,7 +27,7 @@ from tracechain_client.v1 import annotations_pb2 as tracechain_dot_v1_dot_annota
 from tracechain_client.v1 import party_pb2 as tracechain_dot_v1_dot_party__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/admin.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"S\n\x12\x43reatePartyRequest\x12)\n\x05party\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.PartyB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x0fGetPartyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\";\n\x12ListPartiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListPartiesResponse\x12%\n\x07parties\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Party\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x17\x43reateCredentialRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"Z\n\x18\x43reateCredentialResponse\x12-\n\ncredential\x18\x01 \x01(\x0b\x32\x19.tracechain.v1.Credential\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\".\n\x16ListCredentialsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"I\n\x17ListCredentialsResponse\x12.\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x19.tracechain.v1.Credential\"-\n\x17RevokeCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"u\n\x16\x43reateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"-\n\x15ListIssuerKeysRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"@\n\x16ListIssuerKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\"m\n\x16RevokeIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xf9\x06\n\x0c\x41\x64minService\x12O\n\x0b\x43reateParty\x12!.tracechain.v1.CreatePartyRequest\x1a\x14.tracechain.v1.Party\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12O\n\x08GetParty\x12\x1e.tracechain.v1.GetPartyRequest\x1a\x14.tracechain.v1.Party\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12\x63\n\x0bListParties\x12!.tracechain.v1.ListPartiesRequest\x1a\".tracechain.v1.ListPartiesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12l\n\x10\x43reateCredential\x12&.tracechain.v1.CreateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x0fListCredentials\x12%.tracechain.v1.ListCredentialsRequest\x1a&.tracechain.v1.ListCredentialsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x05\x12^\n\x10RevokeCredential\x12&.tracechain.v1.RevokeCredentialRequest\x1a\x19.tracechain.v1.Credential\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12\\\n\x0f\x43reateIssuerKey\x12%.tracechain.v1.CreateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12j\n\x0eListIssuerKeys\x12$.tracechain.v1.ListIssuerKeysRequest\x1a%.tracechain.v1.ListIssuerKeysResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRevokeIssuerKey\x12%.tracechain.v1.RevokeIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/admin.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"S\n\x12\x43reatePartyRequest\x12)\n\x05party\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.PartyB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x0fGetPartyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\";\n\x12ListPartiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListPartiesResponse\x12%\n\x07parties\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Party\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x17\x43reateCredentialRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"`\n\x18\x43reateCredentialResponse\x12-\n\ncredential\x18\x01 \x01(\x0b\x32\x19.tracechain.v1.Credential\x12\x15\n\x07\x61pi_key\x18\x02 \x01(\tB\x04\xc0\xed\x18\x01\".\n\x16ListCredentialsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"I\n\x17ListCredentialsResponse\x12.\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x19.tracechain.v1.Credential\"-\n\x17RevokeCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"u\n\x16\x43reateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"-\n\x15ListIssuerKeysRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"@\n\x16ListIssuerKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\"m\n\x16RevokeIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t2\x9e\x07\n\x0c\x41\x64minService\x12O\n\x0b\x43reateParty\x12!.tracechain.v1.CreatePartyRequest\x1a\x14.tracechain.v1.Party\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12O\n\x08GetParty\x12\x1e.tracechain.v1.GetPartyRequest\x1a\x14.tracechain.v1.Party\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12\x63\n\x0bListParties\x12!.tracechain.v1.ListPartiesRequest\x1a\".tracechain.v1.ListPartiesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12l\n\x10\x43reateCredential\x12&.tracechain.v1.CreateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x0fListCredentials\x12%.tracechain.v1.ListCredentialsRequest\x1a&.tracechain.v1.ListCredentialsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x05\x12q\n\x10RevokeCredential\x12&.tracechain.v1.RevokeCredentialRequest\x1a\x19.tracechain.v1.Credential\"\x1a\xaa\xed\x18\x03\x12\x01\x05\xba\xed\x18\x0fListCredentials\x12\\\n\x0f\x43reateIssuerKey\x12%.tracechain.v1.CreateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12j\n\x0eListIssuerKeys\x12$.tracechain.v1.ListIssuerKeysRequest\x1a%.tracechain.v1.ListIssuerKeysResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12n\n\x0fRevokeIssuerKey\x12%.tracechain.v1.RevokeIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x1a\xaa\xed\x18\x04\x12\x02\x01\x05\xba\xed\x18\x0eListIssuerKeysb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECREDENTIALREQUEST'].fields_by_name['credential']._serialized_options = b'\260\355\030\001'
   _globals['_CREATECREDENTIALREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATECREDENTIALREQUEST'].fields_by_name['request_id']._serialized_options = b'\260\355\030\001'
+  _globals['_CREATECREDENTIALRESPONSE'].fields_by_name['api_key']._loaded_options = None
+  _globals['_CREATECREDENTIALRESPONSE'].fields_by_name['api_key']._serialized_options = b'\300\355\030\001'
   _globals['_LISTCREDENTIALSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTCREDENTIALSREQUEST'].fields_by_name['parent']._serialized_options = b'\260\355\030\001'
   _globals['_REVOKECREDENTIALREQUEST'].fields_by_name['name']._loaded_options = None
@@ -67,13 +69,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['ListCredentials']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['ListCredentials']._serialized_options = b'\220\002\001\252\355\030\003\022\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeCredential']._loaded_options = None
-  _globals['_ADMINSERVICE'].methods_by_name['RevokeCredential']._serialized_options = b'\252\355\030\003\022\001\005'
+  _globals['_ADMINSERVICE'].methods_by_name['RevokeCredential']._serialized_options = b'\252\355\030\003\022\001\005\272\355\030\017ListCredentials'
   _globals['_ADMINSERVICE'].methods_by_name['CreateIssuerKey']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['CreateIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['ListIssuerKeys']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['ListIssuerKeys']._serialized_options = b'\220\002\001\252\355\030\004\022\002\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeIssuerKey']._loaded_options = None
-  _globals['_ADMINSERVICE'].methods_by_name['RevokeIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
+  _globals['_ADMINSERVICE'].methods_by_name['RevokeIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005\272\355\030\016ListIssuerKeys'
   _globals['_CREATEPARTYREQUEST']._serialized_start=137
   _globals['_CREATEPARTYREQUEST']._serialized_end=220
   _globals['_GETPARTYREQUEST']._serialized_start=222
@@ -85,21 +87,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECREDENTIALREQUEST']._serialized_start=409
   _globals['_CREATECREDENTIALREQUEST']._serialized_end=535
   _globals['_CREATECREDENTIALRESPONSE']._serialized_start=537
-  _globals['_CREATECREDENTIALRESPONSE']._serialized_end=627
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=629
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=675
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=677
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=750
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=752
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=797
-  _globals['_CREATEISSUERKEYREQUEST']._serialized_start=799
-  _globals['_CREATEISSUERKEYREQUEST']._serialized_end=916
-  _globals['_LISTISSUERKEYSREQUEST']._serialized_start=918
-  _globals['_LISTISSUERKEYSREQUEST']._serialized_end=963
-  _globals['_LISTISSUERKEYSRESPONSE']._serialized_start=965
-  _globals['_LISTISSUERKEYSRESPONSE']._serialized_end=1029
-  _globals['_REVOKEISSUERKEYREQUEST']._serialized_start=1031
-  _globals['_REVOKEISSUERKEYREQUEST']._serialized_end=1140
-  _globals['_ADMINSERVICE']._serialized_start=1143
-  _globals['_ADMINSERVICE']._serialized_end=2032
+  _globals['_CREATECREDENTIALRESPONSE']._serialized_end=633
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=635
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=681
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=683
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=756
+  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=758
+  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=803
+  _globals['_CREATEISSUERKEYREQUEST']._serialized_start=805
+  _globals['_CREATEISSUERKEYREQUEST']._serialized_end=922
+  _globals['_LISTISSUERKEYSREQUEST']._serialized_start=924
+  _globals['_LISTISSUERKEYSREQUEST']._serialized_end=969
+  _globals['_LISTISSUERKEYSRESPONSE']._serialized_start=971
+  _globals['_LISTISSUERKEYSRESPONSE']._serialized_end=1035
+  _globals['_REVOKEISSUERKEYREQUEST']._serialized_start=1037
+  _globals['_REVOKEISSUERKEYREQUEST']._serialized_end=1146
+  _globals['_ADMINSERVICE']._serialized_start=1149
+  _globals['_ADMINSERVICE']._serialized_end=2075
 # @@protoc_insertion_point(module_scope)
