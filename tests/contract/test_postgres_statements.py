@@ -62,7 +62,7 @@ def test_every_statement_is_about_tables_that_are_known() -> None:
     # The version's table and the months: what is made, and what is looked up in the catalogue.
     assert others == {
         "MAKE_VERSION", "HAS_VERSION", "HAS_TABLE", "SHORT_LOCK", "MONTH_OF_SCANS",
-        "MONTH_OF_EVENTS",
+        "MONTH_OF_AUDIT", "MONTH_OF_EVENTS",
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 # Small tables that every machine has. All others are about goods.
 REFERENCE = frozenset({"party", "credential", "issuer_key", "product", "counter", "schema_version"})
 # Tables that grow without end.
-MONTHLY = frozenset({"scan", "event"})
+MONTHLY = frozenset({"scan", "event", "audit"})
 
 _REFUSED = {
     "a trigger": r"\bTRIGGER\b",
@@ -197,7 +197,8 @@ SCHEMA_RULES = {
         "AND attcollation <> '\"C\"'::regcollation"
     ),
     "by month what grows, and nothing else": (
-        "SELECT name FROM unnest($1::text[]) AS g (name) WHERE (name IN ('scan', 'event')) <> "
+        "SELECT name FROM unnest($1::text[]) AS g (name) WHERE "
+        "(name IN ('scan', 'event', 'audit')) <> "
         "EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = name::regclass "
         "AND partstrat = 'r')"
     ),

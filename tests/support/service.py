@@ -38,8 +38,8 @@ from tracechain.settings import Settings
 from tracechain.v1 import admin_pb2 as admin
 from tracechain.v1 import (
     admin_pb2_grpc,
-    audit_pb2_grpc,
     annotations_pb2,
+    audit_pb2_grpc,
     capture_pb2,
     capture_pb2_grpc,
     event_pb2,

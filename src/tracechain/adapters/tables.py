@@ -144,5 +144,6 @@ TABLES = (
     ),
 )
 BY_NAME = {table.name: table for table in TABLES}
-# What an empty store has nevertheless: the counters, at zero.
+# What an empty store has nevertheless: the counters, at zero, and whose turn it is to clean up.
 COUNTER = BY_NAME["counter"]
+COUNTED = " WHERE value <> 0 AND name <> 'retention'"

@@ -18,6 +18,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain.app.auditing import Auditing, Call
 from tracechain.domain.audit import CANCELLED, OK, STARTED, changed_values
@@ -61,11 +62,11 @@ class Recorder:
     def objects(self, request: Any) -> dict[str, str]:
         """What a request names."""
         found = ((name, getattr(request, name)) for name in self._named)
-        return {name: value[:_MAX_TEXT] for name, value in found if value}
+        return {name: _short(value) for name, value in found if value}
 
     def request_id(self, request: Any) -> str:
         """Its id, where it has one."""
-        return request.request_id[:_MAX_TEXT] if self._has_request_id else ""
+        return _short(request.request_id) if self._has_request_id else ""
 
 
 class Recording:
@@ -208,16 +209,29 @@ def _collect(message: Message, prefix: str, found: dict[str, str]) -> None:
 def _put(field: FieldDescriptor, value: Any, path: str, found: dict[str, str]) -> None:
     if field.message_type is not None:
         if field.message_type.full_name == "google.protobuf.Timestamp":
-            found[path] = value.ToJsonString()
+            found[path] = _time(value)
         else:
             _collect(value, f"{path}.", found)
     elif field.enum_type is not None:
         member = field.enum_type.values_by_number.get(value)
         found[path] = member.name if member is not None else str(value)
     elif isinstance(value, bytes):
-        found[path] = value.hex()[:_MAX_TEXT]
+        found[path] = value[: _MAX_TEXT // 2].hex()
     else:
-        found[path] = str(value)[:_MAX_TEXT]
+        found[path] = _short(str(value))
+
+
+def _time(value: Timestamp) -> str:
+    try:
+        return value.ToJsonString()
+    except ValueError:
+        # A refused request may hold what is no time.
+        return f"{value.seconds}.{value.nanos:09}"
+
+
+def _short(text: str) -> str:
+    # Not every store can hold U+0000.
+    return text[:_MAX_TEXT].replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _is_map(field: FieldDescriptor) -> bool:

@@ -22,7 +22,7 @@ from tracechain.adapters.postgres.schema import (
 )
 from tracechain.adapters.postgres.session import Transaction, connect, maintenance
 from tracechain.adapters.postgres.statements import Statement, columns, statement
-from tracechain.adapters.tables import COUNTER, TABLES
+from tracechain.adapters.tables import COUNTED, COUNTER, TABLES
 from tracechain.app.archive import PAGE, Column, Key, Kind, Row, StoreRefused, Table
 
 _TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.BYTES: "bytea"}
@@ -49,7 +49,7 @@ def _key_columns(table: Table) -> list[Column]:
 
 _COUNT = _registered("COUNT", {t.name: f"SELECT count(*) FROM {t.name}" for t in TABLES})
 _HAS = _registered("HAS", {
-    t.name: f"SELECT 1 FROM {t.name}{' WHERE value <> 0' if t is COUNTER else ''} LIMIT 1"
+    t.name: f"SELECT 1 FROM {t.name}{COUNTED if t is COUNTER else ''} LIMIT 1"
     for t in TABLES
 })  # fmt: skip
 _FIRST_PAGE = _registered("FIRST_PAGE", {

@@ -21,5 +21,3 @@ CREATE TABLE audit_default PARTITION OF audit DEFAULT;
 -- read. Retention drops whole months, and old rows of the default one by its own name.
 REVOKE UPDATE, DELETE, TRUNCATE ON audit FROM CURRENT_USER;
 REVOKE UPDATE, TRUNCATE ON audit_default FROM CURRENT_USER;
--- Until when somebody does, or nobody needs to do, what is done by one process at a time.
-INSERT INTO counter (name, value) VALUES ('retention', 0);

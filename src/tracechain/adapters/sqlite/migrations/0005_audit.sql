@@ -17,5 +17,3 @@ CREATE TABLE audit (
     calls INTEGER NOT NULL,
     PRIMARY KEY (batch_key, time, record_id)
 ) WITHOUT ROWID;
--- Until when somebody does, or nobody needs to do, what is done by one process at a time.
-INSERT INTO counter (name, value) VALUES ('retention', 0);
