@@ -119,7 +119,7 @@ class App:
     _proofs: GroupedProofs
     _scans: GroupedScans
     _events: GroupedEvents
-    _auditing: Auditing
+    auditing: Auditing
     _audit: GroupedAudit
     _changes: Changes
     _caches: CacheStack
@@ -136,7 +136,7 @@ class App:
                 await poll
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
-        await self._auditing.close()
+        await self.auditing.close()
         await self._audit.close()
         await self._caches.close()
         await self._press.close()

@@ -1,4 +1,4 @@
-"""Audit records in every store: kept as given, found by what is asked, in one order, never changed."""
+"""Audit records in every store: kept as given, found by what is asked, and never changed."""
 
 from __future__ import annotations
 

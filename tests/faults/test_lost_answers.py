@@ -305,6 +305,10 @@ KEYS = kept_for("SELECT count(*) FROM issuer_key")
 CASES = [
     Case("put_party", create_party, itself,
          kept_for("SELECT count(*) FROM party WHERE gln = ?", gln_made)),
+    # The change stands where its record failed, and nobody was told; once told, it is on record.
+    Case("append_audit", create_party, itself,
+         kept_for("SELECT count(DISTINCT json_extract(new_values, '$.gln')) FROM audit "
+                  "WHERE outcome = 'OK' AND json_extract(new_values, '$.gln') = ?", gln_made)),
     Case("reserve_key_id", create_key, itself, KEYS, left=0),
     Case("put_key", create_key, itself, KEYS),
     Case("revoke_key", revoke_key, itself,

@@ -76,20 +76,23 @@ class Auditing:
         not be written.
         """
         who = call.principal
-        return self._append(
-            AuditRecord(
-                time=self._clock(),
-                record_id=self._random(RECORD_ID_BYTES),
-                party_gln=who.party_gln if who else "",
-                role=who.role.value if who else "",
-                credential_id=who.credential_id if who else "",
-                method=call.method,
-                objects=call.objects or {},
-                request_id=call.request_id,
-                origin=self._origin(call.peer),
-                outcome=outcome,
-                old_values=old_values or {},
-                new_values=new_values or {},
+        # Whoever is cancelled while he waits must not take his record away with him.
+        return asyncio.shield(
+            self._append(
+                AuditRecord(
+                    time=self._clock(),
+                    record_id=self._random(RECORD_ID_BYTES),
+                    party_gln=who.party_gln if who else "",
+                    role=who.role.value if who else "",
+                    credential_id=who.credential_id if who else "",
+                    method=call.method,
+                    objects=call.objects or {},
+                    request_id=call.request_id,
+                    origin=self._origin(call.peer),
+                    outcome=outcome,
+                    old_values=old_values or {},
+                    new_values=new_values or {},
+                )
             )
         )
 
@@ -164,4 +167,6 @@ def _look_back(method: str, outcome: str, kept: asyncio.Future[None]) -> None:
 
 
 def _say_lost(method: str, outcome: str, calls: int, error: TracechainError) -> None:
-    _LOG.error("audit_lost", method=method, outcome=outcome, calls=calls, reason=error.reason)
+    # What is full may be the disk that the log is on; the caller is answered all the same.
+    with suppress(OSError):
+        _LOG.error("audit_lost", method=method, outcome=outcome, calls=calls, reason=error.reason)

@@ -92,7 +92,7 @@ def export(
     try:
         target = sys.stdout if to_file is None else to_file.open("x", encoding="utf-8")
     except OSError as error:
-        raise Stop("FILE_NOT_WRITTEN", f"{to_file}: {error.strerror}") from error
+        raise Stop("FILE_ERROR", f"{to_file}: {error.strerror}", "Name a new file.") from error
     count = 0
     try:
         with Connection(server, api_key) as to:
