@@ -12,16 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    audit,
     capture,
     growth,
     issue,
     labels,
     overload,
+    page,
     province,
     recall,
     scale,
     size,
     verify,
+    web,
 )
 from benchmarks.backends import SQLITE
 
@@ -31,10 +34,13 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "issue": (issue.measure, lambda: issue.measure(20_000, 20_000)),
     "labels": (labels.measure, lambda: labels.measure(24, 48)),
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
+    "audit": (audit.measure, lambda: audit.measure(60, 1, (SQLITE,))),
     "recall": (recall.measure, lambda: recall.measure(3)),
     "size": (size.measure, lambda: size.measure(4)),
     "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None)),
     "scale": (scale.measure, lambda: scale.measure(400, 500, 1000, 4)),
+    "web": (web.measure, lambda: web.measure(300, 1)),
+    "page": (page.measure, lambda: page.measure(1)),
     "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3)),
 }
 

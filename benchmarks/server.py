@@ -9,24 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+from typing import Any
 
 import grpc
 import uvloop
 from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.types import Message, Receive, Scope, Send
 
 from tracechain import bootstrap, garbage
+from tracechain.adapters.keys import HmacDigester
+from tracechain.app.auditing import Auditing
+from tracechain.domain.audit import AuditRecord
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
 from tracechain.domain.verdict import VerdictReason
 from tracechain.domain.wording import words
-from tracechain.rpc.admission import Admitted
+from tracechain.rpc.admission import Admission, Admitted
+from tracechain.rpc.gate import Gate
 from tracechain.settings import Settings
 from tracechain.v1 import party_pb2, verification_pb2
+from tracechain.web.app import Site
 
 ISSUER = "6901234000023"
 HANDLER = "6901234000030"
 NOTHING = "/benchmarks.Nothing/VerifyCode"
+# What stands before the path of a method whose calls leave no record.
+UNRECORDED = "/benchmarks"
+# Behind this path stands that of a page, which is kept; behind the other one it is given again.
+KEEP, KEPT = "/benchmarks/keep", "/benchmarks/kept"
 
 
 class _Nothing:
@@ -54,6 +66,29 @@ class _Nothing:
         return self._answer
 
 
+class _Twin:
+    """The page of a code without the work: the messages of a real one, as they were sent."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._kept: list[Message] = []
+
+    async def keep(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a page, and keeps it."""
+
+        async def both(message: Message) -> None:
+            self._kept.append(message)
+            await send(message)
+
+        path = scope["path"].removeprefix(KEEP)
+        await self._site({**scope, "path": path, "raw_path": path.encode()}, receive, both)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same bytes again."""
+        for message in self._kept:
+            await send(message)
+
+
 async def main() -> None:
     chosen = {
         "listen": "127.0.0.1:0",
@@ -62,10 +97,15 @@ async def main() -> None:
         **json.loads(sys.argv[1]),
     }
     app = await bootstrap.build(Settings(**chosen))
+    twin = _Twin(app.site)
+    app.site.mount(KEEP, twin.keep)
+    app.site.mount(KEPT, twin.answer)
     keys = await _prepare(app) if int(sys.argv[2]) else {}
-    server = await bootstrap.serve(app, before_start=_add_nothing(app), shared_port=True)
+    server = await bootstrap.serve(app, before_start=_add_twins(app), shared_port=True)
     garbage.settle()
-    print(json.dumps({"port": server.port, "keys": keys}), flush=True)
+    print(
+        json.dumps({"port": server.port, "http_port": server.http_port, "keys": keys}), flush=True
+    )
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await server.stop(1.0)
     await app.close()
@@ -87,11 +127,32 @@ async def _prepare(app: bootstrap.App) -> dict[str, str]:
     return keys
 
 
-def _add_nothing(app: bootstrap.App) -> grpc.GenericRpcHandler:
+def _add_twins(app: bootstrap.App) -> grpc.GenericRpcHandler:
     method = verification_pb2.DESCRIPTOR.services_by_name["VerificationService"]
-    return Admitted(
-        {NOTHING: app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)}
+    nothing = app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)
+    return Admitted({NOTHING: nothing, **_unrecorded(app)})
+
+
+def _unrecorded(app: bootstrap.App) -> dict[str, Any]:
+    """Methods behind the same gate but that nobody keeps their records."""
+
+    def forget(record: AuditRecord) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    s = app.settings
+    auditing = Auditing(
+        forget, app.store, HmacDigester(bootstrap.master_key(s)), bootstrap.clock, os.urandom
     )
+    gate = Gate(app.credentials, Admission(s.max_calls, s.max_streams), auditing)
+    return {
+        f"{UNRECORDED}/{servicer.service.full_name}/{method.name}": gate.method(
+            method, getattr(servicer, method.name), servicer
+        )
+        for servicer in app.servicers
+        for method in servicer.service.methods
+    }
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ class Stand:
     channel: grpc.Channel
     settings: dict[str, Any]
     beside: Mapping[str, int]
+    http_port: int = 0
+    """Where the pages are, with the setting `http_listen`."""
 
     @property
     def pids(self) -> list[int]:
@@ -136,6 +138,7 @@ def stand(backend: Backend = SQLITE, workers: int = 1, **settings: str | float) 
             channel,
             chosen,
             running.beside,
+            ready["http_port"],
         )
         made.prepare()
         yield made

@@ -81,6 +81,7 @@ from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 from tracechain.web.app import Site
+from tracechain.web.forms import Limits
 from tracechain.web.server import HttpServer
 from tracechain.web.site import Services, make_site
 
@@ -284,6 +285,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         resolver=settings.resolver,
         hosts=http_hosts(settings),
         proxies=settings.http_proxies,
+        limits=Limits.of(settings.http_forms_per_client, settings.http_forms_per_code, clock),
         form_key=master.derive("web-form/v1"),
         mounts=json_api(gate, servicers, settings),
     )

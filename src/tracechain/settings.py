@@ -53,6 +53,17 @@ class Settings(BaseSettings):
             "clients choose the address that limits count; too few: all share one.",
         ),
     ] = 0
+    http_forms_per_client: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Forms (PINs, reports) that one address may send in an hour, a third of "
+            "them at once. Too few shuts out those who share an address.",
+        ),
+    ] = 30
+    http_forms_per_code: Annotated[
+        int, Field(ge=1, description="Forms about one code in an hour, a third of them at once.")
+    ] = 90
     http_connections: Annotated[
         int, Field(ge=1, description="HTTP connections of a process; one more is closed at once.")
     ] = 4096

@@ -217,3 +217,40 @@ async def test_calls_by_http_and_by_grpc_share_the_places_of_a_process(
             assert isinstance(answer, list)
         assert room.taken == 0
         assert isinstance(await by_http(api, world.nobody, scan, {"code": "x"}), list)
+
+
+async def test_those_who_send_half_of_much_and_wait_do_not_fill_the_memory(
+    make_world: Callable[..., AbstractAsyncContextManager[World]],
+) -> None:
+    """What has come in is 32 times the largest message at most; scans pass meanwhile."""
+    most, part = 65_536, 60_000
+    async with make_world(max_message_bytes=most) as world, client_of(world.http) as client:
+        api, scan = JsonApi(client), "VerificationService.VerifyCode"
+        host, _, port = client.base_url.netloc.decode().partition(":")
+        head = (
+            f"POST {VERIFY} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+            f"content-length: {most}\r\n\r\n"
+        )
+        held: list[tuple[asyncio.StreamWriter, asyncio.Task[bytes]]] = []
+        while not any(answer.done() for _, answer in held):
+            assert len(held) < 60
+            reader, writer = await asyncio.open_connection(host, int(port))
+            held.append((writer, asyncio.create_task(reader.readline())))
+            writer.write(head.encode() + b" " * part)
+            await writer.drain()
+            # One after the other: when a scan is answered, what was sent before has been read.
+            assert (await api.call(scan, {"code": "x"}))["outcome"] == "OUTCOME_UNKNOWN"
+        (refused,) = (answer.result() for _, answer in held if answer.done())
+        assert refused.split()[1] == b"429"
+        # The first 16 KiB of a request are not counted: what is small always passes.
+        assert len(held) >= 32 * most // (part - 16 * 1024)
+        large = await api.refused(api.call(scan, {"code": "x" * part}))
+        assert (large.status, large.refusal.reason) == (429, "QUEUE_FULL")
+        for writer, answer in held:
+            writer.close()
+            answer.cancel()
+        # Once they are gone there is room again.
+        async with asyncio.timeout(10):
+            while large.refusal.reason == "QUEUE_FULL":
+                large = await api.refused(api.call(scan, {"code": "x" * part}))
+        assert large.refusal.reason == "TEXT_TOO_LONG"

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("chromium", ROOT / "scripts" / "chromium.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from scripts import chromium
 
 
 def program(folder: Path, name: str, script: str) -> str:
@@ -46,9 +32,7 @@ class Ran:
         return not any(failing in line for failing in self.fails)
 
 
-def test_the_systems_own_is_taken_and_a_stub_that_does_not_run_is_not(
-    chromium: ModuleType, tmp_path: Path
-) -> None:
+def test_the_systems_own_is_taken_and_a_stub_that_does_not_run_is_not(tmp_path: Path) -> None:
     program(tmp_path, "chromium", "echo 'install the snap first'; exit 1")
     program(tmp_path, "chromium-browser", "echo 'Some other program 1.0'")
     chrome = program(tmp_path, "google-chrome", "echo 'Google Chrome 140.0.1'")
@@ -57,9 +41,7 @@ def test_the_systems_own_is_taken_and_a_stub_that_does_not_run_is_not(
     assert chromium.find({"PATH": str(tmp_path)}) == plain
 
 
-def test_what_the_variable_names_comes_first_and_has_to_work(
-    chromium: ModuleType, tmp_path: Path
-) -> None:
+def test_what_the_variable_names_comes_first_and_has_to_work(tmp_path: Path) -> None:
     program(tmp_path, "chromium", "echo Chromium 1")
     named = program(tmp_path, "mine", "echo Chromium 2")
     environment = {"PATH": str(tmp_path), chromium.VARIABLE: named}
@@ -71,7 +53,7 @@ def test_what_the_variable_names_comes_first_and_has_to_work(
 
 @pytest.mark.parametrize("root", [True, False], ids=["root", "sudo"])
 def test_apt_is_asked_where_it_may(
-    chromium: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: bool
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000)
     apt, sudo = program(tmp_path, "apt-get", ""), program(tmp_path, "sudo", "")
@@ -88,7 +70,7 @@ def test_apt_is_asked_where_it_may(
 
 
 def test_a_browser_without_the_font_will_do(
-    chromium: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     program(tmp_path, "apt-get", "")
@@ -99,7 +81,6 @@ def test_a_browser_without_the_font_will_do(
 
 @pytest.mark.parametrize("there", [(), ("apt-get",), ("apt-get", "sudo")], ids=str)
 def test_apt_is_left_alone_where_it_may_not(
-    chromium: ModuleType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     there: tuple[str, ...],
@@ -113,7 +94,7 @@ def test_apt_is_left_alone_where_it_may_not(
 
 
 def test_where_nothing_works_it_says_what_to_do(
-    chromium: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(chromium, "find", lambda: None)
     monkeypatch.setattr(chromium, "install_packages", lambda: True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from unicodedata import east_asian_width
 
 from tracechain.domain.label import Label, LabelFormat, LabelSpec, LabelText, LabelWarning, Layout
 from tracechain.domain.qr import Symbol, fitting_symbol, free_symbol
@@ -134,12 +133,7 @@ def plan_labels(spec: LabelSpec, text: LabelText, code_length: int) -> LabelPlan
 
 def text_em(text: str) -> float:
     """Width of a text at size 1: exact for ASCII in Helvetica, else no less than it is."""
-    return sum(
-        _HELVETICA[ord(c) - 32] / 1000
-        if " " <= c <= "~"
-        else (1.0 if east_asian_width(c) in "WFA" else 0.9)
-        for c in text
-    )
+    return sum(_HELVETICA[ord(c) - 32] / 1000 if " " <= c <= "~" else 1.0 for c in text)
 
 
 @dataclass(frozen=True, slots=True)

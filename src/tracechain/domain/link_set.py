@@ -107,21 +107,28 @@ def choose(
     return max(
         of_type,
         key=lambda link: (
-            _suits(link.context.lower(), {context.lower(): 1.0} if context else {}),
-            _suits(link.language.lower(), languages),
-            _suits(link.media_type, media_types),
+            _suits(link.context.lower(), {context.lower(): 1.0} if context else {}, ""),
+            _suits(link.language.lower(), languages, "-"),
+            _suits(link.media_type, media_types, "/"),
         ),
         default=None,
     )
 
 
-def _suits(value: str, wanted: Mapping[str, float]) -> float:
+def _suits(value: str, wanted: Mapping[str, float], separator: str) -> float:
+    """How well a value suits: by the weight of what is wanted, where both are the same, or the
+    same up to `separator` (en and en-GB, text/html and text/*)."""
     if not value:
         return 0.001
-    for name in (value, value.split("-", 1)[0], value.split("/", 1)[0] + "/*"):
-        if name in wanted:
-            return 1 + wanted[name]
-    return 0.0
+    found = 0.0
+    for name, weight in wanted.items():
+        same = name == value
+        if weight and (
+            same or (separator and name.partition(separator)[0] == value.partition(separator)[0]
+                     and (separator == "-" or name.endswith("/*")))
+        ):  # fmt: skip
+            found = max(found, 1 + weight + 0.0001 * same)
+    return found
 
 
 def _is_https(href: str) -> bool:

@@ -38,6 +38,7 @@ from tracechain.rpc.connect_errors import (
 )
 from tracechain.rpc.connect_form import Form, Raw
 from tracechain.rpc.gate import Begin, Gate, Guard
+from tracechain.rpc.intake import Intake
 from tracechain.rpc.recording import Recording
 from tracechain.rpc.server import Servicer
 from tracechain.rpc.status import described, trailers
@@ -49,6 +50,8 @@ CONNECT_PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
 _UNARY = "application/"
 _STREAM = "application/connect+"
 _FAST = 1
+# So many of the largest messages may be on their way in at once.
+_INTAKE = 32
 
 
 class ConnectApp:
@@ -66,6 +69,7 @@ class ConnectApp:
             for servicer in servicers
             for method in servicer.service.methods
         }
+        self._intake = Intake(_INTAKE * max_message_bytes)
         self._app = _Application(self._methods, forms, max_message_bytes)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -74,15 +78,18 @@ class ConnectApp:
         if scope["type"] != "http":
             return
         try:
-            self._check(scope)
+            method = self._method(scope)
         except HttpRefused as error:
             await error.answer(send)
         except InvalidArgument as error:
             await HttpRefused(HTTPStatus.BAD_REQUEST, trailers(error)).answer(send)
         else:
-            await self._app(scope, receive, send)
+            if method.is_stream:
+                await self._app(scope, receive, send)
+            else:
+                await self._intake.serve(self._app, scope, receive, send)
 
-    def _check(self, scope: Any) -> None:
+    def _method(self, scope: Any) -> _Method:
         method = self._methods.get(scope["path"])
         if method is None:
             raise HttpRefused(
@@ -107,6 +114,7 @@ class ConnectApp:
                 ),
                 [(b"accept-post", taken.encode())],
             )
+        return method
 
 
 class _Method:
@@ -124,11 +132,12 @@ class _Method:
         self._proxies = proxies
         self._call = call
         self._request = GetMessageClass(method.input_type)
-        streams = method.client_streaming or method.server_streaming
+        self.is_stream = method.client_streaming or method.server_streaming
         is_safe = (
-            method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS and not streams
+            method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+            and not self.is_stream
         )
-        kind = _STREAM if streams else _UNARY
+        kind = _STREAM if self.is_stream else _UNARY
         self.forms = {f"{kind}{form.name()}": form for form in forms}
         self.verbs = ("GET", "POST") if is_safe else ("POST",)
         assert method.containing_service is not None

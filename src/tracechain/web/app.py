@@ -11,6 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -19,8 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracechain.domain.errors import InvalidArgument, NotFound, TracechainError
 from tracechain.web import problems
+from tracechain.web.error_words import explain
 from tracechain.web.negotiation import media_type
-from tracechain.web.pages import Pages
+from tracechain.web.pages import Pages, language_of
 
 _LOG = structlog.get_logger(__name__)
 
@@ -57,20 +59,25 @@ class Site:
         self._mounts = dict(mounts or {})
         self._otherwise = otherwise or Route("/", _nothing)
 
+    def mount(self, prefix: str, app: ASGIApp) -> None:
+        """Adds an app for all paths that begin like this."""
+        self._mounts[prefix] = app
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI; only HTTP is spoken."""
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not spoken here")
         path: str = scope["path"]
         request = Request(scope, receive)
-        if self._is_ours(scope):
+        ours = self._is_ours(scope)
+        if ours:
             for prefix, mounted in self._mounts.items():
                 if path.startswith(prefix):
                     await mounted(scope, receive, send)
                     return
         response: ASGIApp
         try:
-            response = await self._answer(request, path)
+            response = await self._answer(request, path, ours)
         except ClientDisconnect:
             return
         except TracechainError as error:
@@ -81,8 +88,8 @@ class Site:
             response = self._incident(request, incident)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, path: str) -> ASGIApp:
-        if not self._is_ours(request.scope):
+    async def _answer(self, request: Request, path: str, ours: bool) -> ASGIApp:
+        if not ours:
             raise InvalidArgument.of("host", "WRONG_HOST", "this service does not answer that name")
         route = self._exact.get(path) or next(
             (route for route in self._below if path.startswith(route.path)), self._otherwise
@@ -95,7 +102,7 @@ class Site:
 
     def _is_ours(self, scope: Scope) -> bool:
         given = [value for name, value in scope["headers"] if name == b"host"]
-        return len(given) == 1 and _without_port(given[0].decode("latin-1")) in self._hosts
+        return len(given) == 1 and _name(given[0]) in self._hosts
 
     def _refusal(self, request: Request, error: TracechainError) -> Response:
         if wants_page(request):
@@ -105,14 +112,20 @@ class Site:
                 status=problems.status_of(error),
                 headers=problems.headers_of(error),
                 reason=error.reason,
-                message=error.message,
+                message=explain(error, language_of(request)),
+                detail=error.message,
             )
         return problems.problem(error)
 
     def _incident(self, request: Request, incident: str) -> Response:
         if wants_page(request):
             return self._pages.answer(
-                request, "error.html", status=500, reason="INTERNAL", message=incident
+                request,
+                "error.html",
+                status=500,
+                reason="INTERNAL",
+                message=explain(None, language_of(request)),
+                detail=incident,
             )
         return problems.internal(incident)
 
@@ -125,9 +138,12 @@ def wants_page(request: Request) -> bool:
     )
 
 
-def _without_port(host: str) -> str:
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).lower()
+@lru_cache(maxsize=256)
+def _name(host: bytes) -> str:
+    """A Host header without its port."""
+    text = host.decode("latin-1").lower()
+    name, colon, port = text.rpartition(":")
+    return name if colon and port.isdigit() else text
 
 
 async def _nothing(request: Request) -> Response:

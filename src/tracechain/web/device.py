@@ -20,9 +20,15 @@ _VALUE = re.compile(rb"(?:^|;\s*)" + _COOKIE.encode() + rb"=([A-Za-z0-9_-]{22})(
 def device_of(scope: Scope) -> str:
     """The mark that a request carries; empty where it carries none, or something else."""
     for name, value in scope["headers"]:
-        if name == b"cookie" and (found := _VALUE.search(value)):
-            return found[1].decode()
+        if name == b"cookie" and (found := mark_in(value)):
+            return found
     return ""
+
+
+def mark_in(cookies: bytes) -> str:
+    """The mark among cookies; empty where it is not there, or something else is."""
+    found = _VALUE.search(cookies)
+    return found[1].decode() if found else ""
 
 
 def fresh() -> str:

@@ -36,6 +36,7 @@ _MAX_FIELDS = 12
 _MAX_FIELD = 8 * 1024
 _MAX_CLAIM = 16 * 1024
 _MAX_REPORT = MAX_PHOTO + 64 * 1024
+_MAX_THROWN_AWAY = 4 * MAX_PHOTO
 _MAX_CODE = 2048
 # What a person has filled in, and is given back where something is wrong with it.
 _FIELDS = ("region", "kind", "text")
@@ -57,10 +58,9 @@ class Limits:
     code: Limit
 
     @classmethod
-    def of(cls, clock: Clock) -> Limits:
-        """Ten at once and thirty an hour from one address, which a household or an office may
-        share; for one code what a shop full of people sends."""
-        return cls(Limit(10, 30, clock), Limit(30, 60, clock))
+    def of(cls, per_client: int, per_code: int, clock: Clock) -> Limits:
+        """So many in an hour, a third of them at once."""
+        return cls(*(Limit(max(1, each // 3), each, clock) for each in (per_client, per_code)))
 
     def take(self, client: str, code: str) -> None:
         """Takes one of each. Raises ResourceExhausted TOO_MANY_REQUESTS."""
@@ -214,7 +214,9 @@ class _form:  # reads as a call
             )
         length = self._request.headers.get("content-length", "0")
         if length.isdigit() and int(length[:18]) > self._limit:
-            raise _too_large(self._limit)
+            # What is sent all the same is thrown away as it comes: a browser that is cut off
+            # shows nothing of an answer.
+            raise _too_large(self._limit, ends=int(length[:18]) > _MAX_THROWN_AWAY)
         bounded = Request(self._request.scope, _bounded(self._request.receive, self._limit))
         try:
             async with asyncio.timeout(_SECONDS):
@@ -242,14 +244,17 @@ def _bounded(receive: Receive, limit: int) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, ends=True)
         return message
 
     return bounded
 
 
-def _too_large(limit: int) -> InvalidArgument:
-    return InvalidArgument.of("", "BODY_TOO_LARGE", f"a form has at most {limit} bytes")
+def _too_large(limit: int, *, ends: bool) -> InvalidArgument:
+    error = InvalidArgument.of("", "BODY_TOO_LARGE", f"a form has at most {limit} bytes")
+    if ends:
+        error.metadata = {"connection": "close"}
+    return error
 
 
 def _text(form: FormData, name: str, limit: int, *, required: bool = True) -> str:

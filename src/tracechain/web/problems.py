@@ -57,9 +57,9 @@ def headers_of(error: errors.TracechainError) -> dict[str, str]:
     headers = {"cache-control": "no-store"}
     if isinstance(error, errors.ResourceExhausted | errors.Unavailable):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-    if error.reason == "METHOD_NOT_ALLOWED":
-        headers["allow"] = error.metadata.get("allow", "GET, HEAD")
-    return headers
+    return headers | {
+        name: value for name, value in error.metadata.items() if name in ("allow", "connection")
+    }
 
 
 def problem(error: errors.TracechainError) -> Response:

@@ -22,12 +22,10 @@ from tracechain.domain.region import Region
 from tracechain.web.negotiation import media_type, weights
 from tracechain.web.pages import Pages, language_of
 from tracechain.web.scan_page import said
-from tracechain.web.unit import Units, linkset_of
+from tracechain.web.unit import HTML, JSON, LINKSET, OFFERS, Units, linkset
 from tracechain.web.verdict_json import text_json
 
 METHODS = ("GET", "HEAD", "OPTIONS")
-_HTML, _JSON, _LINKSET = "text/html", "application/json", "application/linkset+json"
-_OFFERS = (_HTML, _JSON, _LINKSET)
 _ALL = ("all", "linkset")
 _CONTEXT = (
     "<https://ref.gs1.org/standards/resolver/linkset-context>; "
@@ -50,22 +48,24 @@ class DigitalLinks:
         """The page, the redirect or the link set. Raises NotFound, InvalidArgument, Unavailable,
         ResourceExhausted."""
         scope = request.scope
+        if (answer := await self._units.at_once(scope)) is not None:
+            return answer
         link = parse_link(
             scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         )
         if scope["method"] == "OPTIONS":
             return Response(b"", 204, _cors())
         wanted = link.attributes.get("linkType", "")
-        kind = media_type(request.headers.get("accept", ""), _OFFERS)
-        if wanted in _ALL or (kind == _LINKSET and not wanted):
+        kind = media_type(request.headers.get("accept", ""), OFFERS)
+        if wanted in _ALL or (kind == LINKSET and not wanted):
             return await self._link_set(link)
         if not kind:
-            raise InvalidArgument.of("accept", "NOT_ACCEPTABLE", f"there are {', '.join(_OFFERS)}")
+            raise InvalidArgument.of("accept", "NOT_ACCEPTABLE", f"there are {', '.join(OFFERS)}")
         if wanted and not _is_own(link, wanted):
             return await self._redirect(request, link, wanted)
         if link.is_unit:
-            answer = self._units.html if kind == _HTML else self._units.json
-            return await answer(request, link)
+            show = self._units.html if kind == HTML else self._units.json
+            return await show(request, link)
         if link.key == "01":
             return await self._goods(request, link, kind)
         if link.key == "00":
@@ -84,7 +84,7 @@ class DigitalLinks:
             "fullLinkset": True,
             "validatesAIValues": True,
         }
-        return Response(json.dumps(said), 200, _cors({"cache-control": _CACHED}), _JSON)
+        return Response(json.dumps(said), 200, _cors({"cache-control": _CACHED}), JSON)
 
     async def _redirect(self, request: Request, link: DigitalLink, wanted: str) -> ASGIApp:
         known = await self._known(link)
@@ -130,25 +130,25 @@ class DigitalLinks:
             if link.is_unit and one.link_type == DEFAULT:
                 continue
             targets.setdefault(_relation(one.link_type), []).append(_target(one))
-        own = {"href": anchor, "title": "tracechain", "type": _HTML, "hreflang": ["zh", "en"]}
+        own = {"href": anchor, "title": "tracechain", "type": HTML, "hreflang": ["zh", "en"]}
         for link_type in (DEFAULT, *_own_types(link)):
             targets.setdefault(_relation(link_type), [own])
         body = json.dumps({"linkset": [{**context, **targets}]}, ensure_ascii=False)
         headers = _cors({"cache-control": _CACHED, "link": _CONTEXT, "vary": "accept"})
-        return Response(body, 200, headers, _LINKSET)
+        return Response(body, 200, headers, LINKSET)
 
     async def _goods(self, request: Request, link: DigitalLink, kind: str) -> Response:
         known = await self._linking.known(link.value, link.qualifiers.get("10", ""))
         stays = {"lang", "linkType"} & set(link.attributes)
-        if kind == _HTML and not stays:
+        if kind == HTML and not stays:
             default = self._chosen(request, link, known, DEFAULT)
             if default is not None and not known.recalls:
                 return _redirect(link, default.href)
         lang = language_of(request)
-        headers = _cors({"cache-control": _CACHED, "link": linkset_of(link),
+        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path),
                          "vary": "accept, accept-language"})  # fmt: skip
-        if kind == _JSON:
-            return Response(json.dumps(_goods_json(known), ensure_ascii=False), 200, headers, _JSON)
+        if kind == JSON:
+            return Response(json.dumps(_goods_json(known), ensure_ascii=False), 200, headers, JSON)
         return self._pages.answer(
             request,
             "goods.html",
@@ -163,22 +163,22 @@ class DigitalLinks:
 
     def _container(self, request: Request, link: DigitalLink, kind: str) -> Response:
         # What is in a container, and whose it is, is known to those who handle it.
-        headers = _cors({"cache-control": _CACHED, "link": linkset_of(link)})
-        if kind == _JSON:
-            return Response(json.dumps({"sscc": link.value}), 200, headers, _JSON)
+        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path)})
+        if kind == JSON:
+            return Response(json.dumps({"sscc": link.value}), 200, headers, JSON)
         return self._pages.answer(request, "container.html", headers=headers, sscc=link.value)
 
     async def _party(self, request: Request, link: DigitalLink, kind: str) -> Response:
         party = await self._linking.issuer(link.value)
         lang = language_of(request)
-        headers = _cors({"cache-control": _CACHED, "link": linkset_of(link)})
-        if kind == _JSON:
+        headers = _cors({"cache-control": _CACHED, "link": linkset(link.path)})
+        if kind == JSON:
             said_ = {
                 "gln": party.gln,
                 "displayName": text_json(party.display_name),
                 "region": _wide(party.region),
             }
-            return Response(json.dumps(said_, ensure_ascii=False), 200, headers, _JSON)
+            return Response(json.dumps(said_, ensure_ascii=False), 200, headers, JSON)
         return self._pages.answer(
             request,
             "party.html",
@@ -241,7 +241,7 @@ def _goods_json(known: Known) -> Mapping[str, object]:
 
 
 def _redirect(link: DigitalLink, target: str) -> Response:
-    headers = {"location": target, "link": linkset_of(link), "vary": "accept, accept-language"}
+    headers = {"location": target, "link": linkset(link.path), "vary": "accept, accept-language"}
     caching = "no-store" if link.is_unit else _CACHED
     return Response(b"", 307, _cors({**headers, "cache-control": caching}))
 

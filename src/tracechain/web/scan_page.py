@@ -30,12 +30,26 @@ SLOTS = ("code", "quoted", "here", "gtin", "serial", "first", "count", "claimed"
 
 
 class Pieces(NamedTuple):
-    """A page cut at its slots: text, slot, text, …, text. `kept` holds what the key names by its
-    identity, so that no other object can take its place."""
+    """A page cut at its slots: text, slot, text, …, text, in UTF-8; slots by their place in SLOTS.
+    `kept` holds what the key names by its identity, so that no other object can take its place."""
 
-    texts: tuple[str, ...]
-    slots: tuple[str, ...]
+    texts: tuple[bytes, ...]
+    slots: tuple[int, ...]
     kept: tuple[object, ...]
+
+
+class Place(NamedTuple):
+    """Where a page stands: the text of its code, the same for a query, and its own address up to
+    where another parameter can be put. All three can be put into markup as they are."""
+
+    code: str
+    quoted: str
+    here: str
+
+
+def place_of(code: str, here: str) -> Place:
+    """The place of a code of any characters."""
+    return Place(str(escape(code)), quote(code, safe=""), str(escape(here)))
 
 
 class ScanPage:
@@ -50,11 +64,9 @@ class ScanPage:
         self._cut = f"[{mark}:"
         self._known: dict[tuple[object, ...], Pieces] = {}
 
-    async def render(
-        self, verdict: Verdict, lang: Language, code: str, here: str, token: str
-    ) -> bytes:
-        """The page of a scan, in UTF-8. `here` is its own address, up to where another parameter
-        can be put."""
+    async def render(self, verdict: Verdict, lang: Language, place: Place, token: str) -> bytes:
+        """The page of a scan, in UTF-8. Apart from `place`, a unit's own values are made here or
+        were read as digits and letters: none needs escaping."""
         key = (
             id(verdict.batch), id(verdict.steps) if verdict.steps else 0, verdict.outcome,
             verdict.issuance, verdict.state, verdict.history, verdict.reasons, verdict.notice,
@@ -65,32 +77,31 @@ class ScanPage:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             pieces = self._known[key] = await self._pieces(verdict, lang)
-        values = {
-            "code": code,
-            "quoted": quote(code, safe=""),
-            "here": here,
-            "gtin": verdict.gtin,
-            "serial": verdict.serial,
-            "first": moment(verdict.first_scan_time, lang),
-            "count": str(verdict.previous_scans),
-            "claimed": moment(verdict.claim_time, lang),
-            "token": token,
-        }
-        parts = [pieces.texts[0]]
-        for slot, text in zip(pieces.slots, pieces.texts[1:], strict=True):
-            parts.append(escape(values[slot]))
-            parts.append(text)
-        return "".join(parts).encode()
+        values = (
+            *place,
+            verdict.gtin,
+            verdict.serial,
+            moment(verdict.first_scan_time, lang),
+            str(verdict.previous_scans),
+            moment(verdict.claim_time, lang),
+            token,
+        )
+        texts = pieces.texts
+        parts = [texts[0]]
+        for at, slot in enumerate(pieces.slots, 1):
+            parts.append(values[slot].encode())
+            parts.append(texts[at])
+        return b"".join(parts)
 
     async def _pieces(self, verdict: Verdict, lang: Language) -> Pieces:
         hops = await self._journeys.of(verdict.steps)
         text = self._pages.render("unit.html", lang, self._values(verdict, hops, lang))
         first, *rest = text.split(self._cut)
-        slots, texts = [], [first]
+        slots, texts = [], [first.encode()]
         for part in rest:
             slot, _, behind = part.partition("]")
-            slots.append(slot)
-            texts.append(behind)
+            slots.append(SLOTS.index(slot))
+            texts.append(behind.encode())
         return Pieces(tuple(texts), tuple(slots), (verdict.batch, verdict.steps))
 
     def _values(
@@ -155,6 +166,14 @@ def hop_values(hop: Hop, lang: Language) -> Mapping[str, str]:
     return {
         "day": hop.day,
         "step": said(step_words(hop.step), lang),
-        "place": Region(hop.region).display(lang) if hop.region else "",
+        "place": place_name(hop.region, lang) if hop.region else "",
         "kind": said(kind_words(hop.kind), lang),
     }
+
+
+def place_name(code: str, lang: Language) -> str:
+    """A division by name; its province where its own is not known: digits tell a person nothing."""
+    region = Region(code)
+    prefecture = region.prefecture
+    known = prefecture is None or prefecture.name(lang) is not None
+    return (region if known else region.province).display(lang)

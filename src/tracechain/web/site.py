@@ -48,6 +48,7 @@ def make_site(
     resolver: str,
     hosts: Iterable[str],
     proxies: int,
+    limits: Limits,
     form_key: bytes,
     mounts: Mapping[str, ASGIApp] | None = None,
 ) -> Site:
@@ -61,7 +62,7 @@ def make_site(
     units = Units(s.scanning, s.journeys, pages, tokens, s.clock, resolver)
     links = DigitalLinks(s.linking, units, pages, resolver)
     published = Published(s.keyring, s.notices, pages, f"https://{resolver}")
-    forms = Forms(pages, s.claiming, s.reporting, tokens, Limits.of(s.clock), resolver, proxies)
+    forms = Forms(pages, s.claiming, s.reporting, tokens, limits, resolver, proxies)
 
     async def offline(request: Request) -> Response:
         # The same for everybody: what the service worker shows where there is no network.

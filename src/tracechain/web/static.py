@@ -2,11 +2,13 @@
 
 Under `/static/{version}/`, where the version is a hash of all files, a file never changes and is
 kept for ever; modules find each other there by relative addresses. Without the version, and at
-the root (a service worker's scope), a file is asked for again with its ETag.
+the root (a service worker's scope), a file is asked for again with its ETag. Texts and WebAssembly
+go compressed to whoever takes gzip; these hold nothing secret, so that lengths tell nothing.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from importlib.resources import files
@@ -24,6 +26,7 @@ ROOT_FILES = {
     "/manifest.webmanifest": "manifest.webmanifest",
     "/favicon.ico": "favicon.ico",
 }
+_PACKED = {"css", "js", "json", "svg", "txt", "wasm", "webmanifest"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "public, no-cache"
 _TYPES = {
@@ -63,6 +66,8 @@ class Static:
             for name, content in self._files.items()
         }
 
+        self._packed: dict[str, bytes] = {}
+
     def url(self, name: str) -> str:
         """Where a file is found for ever. Raises KeyError for one that is not there."""
         if name not in self._files:
@@ -79,11 +84,35 @@ class Static:
         content = self._files.get(name)
         if content is None:
             raise NotFound("PAGE_NOT_FOUND", "there is no such file")
-        headers = {"cache-control": caching, "etag": self._tags[name]}
-        if matches(request.headers.get("if-none-match", ""), self._tags[name]):
+        tag, ending = self._tags[name], name.rpartition(".")[2]
+        headers = {"cache-control": caching}
+        if ending in _PACKED:
+            headers["vary"] = "Accept-Encoding"
+            if _takes_gzip(request.headers.get("accept-encoding", "")):
+                # Another sequence of bytes, so another strong tag (RFC 9110, 8.8.3).
+                tag = f'{tag[:-1]}-gzip"'
+                headers["content-encoding"] = "gzip"
+                content = self._pack(name, content)
+        headers["etag"] = tag
+        if matches(request.headers.get("if-none-match", ""), tag):
             return Response(status_code=304, headers=headers)
-        kind = _TYPES.get(name.rpartition(".")[2], "application/octet-stream")
+        kind = _TYPES.get(ending, "application/octet-stream")
         return Response(content, headers=headers, media_type=kind)
+
+    def _pack(self, name: str, content: bytes) -> bytes:
+        # When it is first asked for: compressing all would slow every start.
+        if name not in self._packed:
+            self._packed[name] = gzip.compress(content, mtime=0)
+        return self._packed[name]
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether `Accept-Encoding` names gzip and does not refuse it (RFC 9110, 12.5.3)."""
+    for one in accepted.split(","):
+        coding, _, weight = one.partition(";")
+        if coding.strip().lower() in ("gzip", "x-gzip"):
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 def matches(given: str, tag: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -17,7 +18,8 @@ _FETCHERS = re.compile(
     rb"snippet|scraper|archiver",
     re.IGNORECASE,
 )
-_AHEAD = (b"purpose", b"sec-purpose", b"x-purpose", b"x-moz")
+# Headers by which a browser says that nobody looks yet.
+AHEAD = frozenset((b"purpose", b"sec-purpose", b"x-purpose", b"x-moz"))
 
 
 class Visit(Enum):
@@ -32,8 +34,14 @@ def visit_of(scope: Scope) -> Visit:
     """What this request is: by what browsers say when they fetch ahead of the person, and by
     what programs call themselves."""
     for name, value in scope["headers"]:
-        if name in _AHEAD and (b"prefetch" in value.lower() or b"preview" in value.lower()):
+        if name in AHEAD and (b"prefetch" in value.lower() or b"preview" in value.lower()):
             return Visit.AHEAD
-        if name == b"user-agent" and _FETCHERS.search(value):
+        if name == b"user-agent" and fetches(value):
             return Visit.PREVIEW
     return Visit.SCAN
+
+
+@lru_cache(maxsize=4096)
+def fetches(agent: bytes) -> bool:
+    """Whether this is what a program that makes previews or indexes calls itself."""
+    return _FETCHERS.search(agent) is not None

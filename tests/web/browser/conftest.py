@@ -7,20 +7,18 @@ TRACECHAIN_ARTIFACTS says.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
 
+from scripts.chromium import WHAT_TO_DO, NoChromium, find
 from tests.support.service import RESOLVER, Lot, World
 from tests.support.video import write_film
 
@@ -29,16 +27,6 @@ PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 LOCALES = {"zh": "zh-CN", "en": "en-US"}
 _BLOCKED = "Service Worker registration blocked by Playwright"
 FAKE_SITE = f"https://{RESOLVER}.check-it.example/01/06901234000016/21/0"
-
-
-def _finder() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("chromium", ROOT / "scripts" / "chromium.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass
@@ -133,13 +121,12 @@ async def chromium(
     filmed: Filmed, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Browser]:
     """The browser. Where there is none, every test that needs it fails with what to do."""
-    finder = _finder()
     try:
-        path = finder.find()
-    except finder.NoChromium as error:
+        path = find()
+    except NoChromium as error:
         pytest.fail(str(error))
     if path is None:
-        pytest.fail(finder.WHAT_TO_DO)
+        pytest.fail(WHAT_TO_DO)
     film = tmp_path_factory.mktemp("film") / "codes.y4m"
     write_film(film, [(FAKE_SITE, 10), (filmed.code, 10)])
     async with async_playwright() as playwright:
@@ -174,6 +161,16 @@ async def settled(context: BrowserContext) -> None:
     """Waits until the service worker of a context is at work and has stored what it stores."""
     page = await context.new_page()
     await page.goto("/scan")
-    await page.evaluate("navigator.serviceWorker.ready")
-    await page.wait_for_function("navigator.serviceWorker.controller !== null")
+    await page.evaluate(
+        """async () => {
+            const { serviceWorker } = navigator;
+            await serviceWorker.ready;
+            if (!serviceWorker.controller) {
+              await new Promise((done, fail) => {
+                serviceWorker.oncontrollerchange = done;
+                setTimeout(fail, 10000, new Error("no worker took this page"));
+              });
+            }
+        }"""
+    )
     await page.close()

@@ -1,7 +1,7 @@
 """What a process that draws labels runs: `python -m tracechain.adapters.labels.child`.
 
-Requests are (plan, labels), answers what was drawn: pickles between two of our own processes over
-a private socket pair. Light to start: it knows the domain and segno, no more.
+Requests are (plan, labels), answers (failed, what was drawn or what was raised): pickles between
+two of our own processes over a private socket pair. Light to start: it knows the domain and segno.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ def main() -> None:
     next(asked)
     for request, answer in asked:
         plan, labels = pickle.loads(request)
-        answer(pickle.dumps(draw_labels(plan, labels)))
+        try:
+            drawn = draw_labels(plan, labels)
+        except Exception as error:
+            # A defect of ours: it is told once, and does not cost the process.
+            answer(pickle.dumps((True, f"{type(error).__name__}: {error}")))
+        else:
+            answer(pickle.dumps((False, drawn)))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class PooledLabels:
         self._starting = asyncio.Lock()
 
     async def draw(self, plan: LabelPlan, labels: Sequence[Label]) -> list[FilePart]:
-        """See LabelPress. Raises Unavailable where no process can do it."""
+        """See LabelPress. Raises Unavailable where no process lasts, RuntimeError for a defect."""
         request = pickle.dumps((plan, labels))
         for _ in range(_TRIES):
             try:
@@ -43,7 +43,10 @@ class PooledLabels:
                 _LOG.error("label_process_died", error=type(error).__name__)
                 self._children = [one for one in self._children if not one.is_dead]
                 continue
-            return cast("list[FilePart]", pickle.loads(answer))
+            failed, result = pickle.loads(answer)
+            if failed:
+                raise RuntimeError(f"labels could not be drawn: {result}")
+            return cast("list[FilePart]", result)
         raise Unavailable("LABELS_UNAVAILABLE", "the processes that draw labels do not last")
 
     def bind(self, plan: LabelPlan) -> LabelBinding:

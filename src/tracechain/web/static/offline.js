@@ -37,6 +37,12 @@ async function show(page) {
     const separator = lang === "en" ? ", " : "、";
     lines.push(words.plain("recallOfProduct", { lots: recalls.lots.join(separator) }));
   }
+  // Only what is proved has a tone: that a code is forged. A right signature is no verdict.
+  if (status === STATUS.FALSE) {
+    const verdict = page.querySelector("#offline-verdict");
+    verdict.classList.replace("none", "bad");
+    verdict.querySelector(".sign").textContent = "✕";
+  }
   page.dataset.status = status;
   page.querySelector("#offline-result").replaceChildren(...lines.map((line) => element("p", line)));
   const missing = status === STATUS.FALSE ? [] : unchecked(words, status, time, recalls);
@@ -65,9 +71,10 @@ function keepPlace(link, address) {
 /** The lots of a product that are being recalled and when the list was had, or null without one. */
 async function recallsOf(gtin, url) {
   try {
-    const { document: list, time } = await load(url, false);
-    const lots = list.recalls.filter((recall) => recall.gtin === gtin).map((recall) => recall.lot);
-    return { time, lots: [...new Set(lots)] };
+    const { document: feed, time } = await load(url, false);
+    const known = feed.items.map((item) => item._tracechain);
+    const running = known.filter((recall) => recall.gtin === gtin && recall.lifted === null);
+    return { time, lots: [...new Set(running.map((recall) => recall.lot))] };
   } catch {
     return null;
   }
@@ -98,4 +105,4 @@ function list(texts) {
 }
 
 const page = document.getElementById("offline");
-if (page) await show(page);
+if (page) show(page);

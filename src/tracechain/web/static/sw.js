@@ -12,9 +12,7 @@ const FILES = [
 ].map((name) => STATIC + name);
 const PAGES = ["/offline", "/scan"];
 const LANGUAGES = ["zh", "en"];
-const PUBLISHED = [
-  "/.well-known/jwks.json", "/.well-known/recalls.json", "/.well-known/revocations.json",
-];
+const PUBLISHED = ["/.well-known/jwks.json", "/.well-known/revocations.json", "/recalls.json"];
 
 addEventListener("install", (event) => event.waitUntil(install()));
 addEventListener("activate", (event) => event.waitUntil(activate()));
@@ -30,8 +28,12 @@ addEventListener("fetch", (event) => {
 async function install() {
   const shell = await caches.open(SHELL);
   const pages = PAGES.flatMap((page) => LANGUAGES.map((lang) => `${page}?lang=${lang}`));
-  const without = (path) => new Request(path, { credentials: "omit", cache: "no-cache" });
-  await shell.addAll([...FILES, ...pages].map(without));
+  // Of a release's files the page has fetched some already; they never change.
+  const without = (path, cache) => new Request(path, { credentials: "omit", cache });
+  await shell.addAll([
+    ...FILES.map((path) => without(path, "default")),
+    ...pages.map((path) => without(path, "no-cache")),
+  ]);
   // Facts that cannot be had now are fetched when a page asks for them.
   const facts = await caches.open(FACTS);
   await Promise.allSettled(PUBLISHED.map((path) => refresh(facts, path)));

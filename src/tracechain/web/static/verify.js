@@ -13,14 +13,11 @@ export async function showCheck(page, place) {
   const urls = { keys: keysUrl, revocations: revocationsUrl };
   const { status, time } = await check(code, resolver, urls);
   const said = [words.checked(status)];
-  if (time !== null) {
-    const age = words.age(Date.now() - time);
-    said.push(words.plain("keysAsOf", { time: words.time(time), age }));
-  }
+  if (time !== null) said.push(words.plain("keysAge", { age: words.age(Date.now() - time) }));
   place.dataset.status = status;
   place.textContent = `${ICONS[status] ?? "–"} ${said.join(" ")}`;
 }
 
 const page = document.getElementById("scan");
 const place = document.getElementById("browser-check");
-if (page && place && page.dataset.code) await showCheck(page, place);
+if (page && place && page.dataset.code) showCheck(page, place);

@@ -3,12 +3,12 @@
 // By the statuses of check.js.
 const CHECK = {
   AUTHENTIC: [
-    "您的浏览器已用公布的密钥验证签名：该码由厂家签发。标签可能被复制，请以上面的查询结果为准。",
-    "Your browser has checked the signature against the published keys: the manufacturer issued " +
-      "this code. A label can be copied, so go by the answer above.",
+    "浏览器已自行验证签名：正确。标签仍可能被复制，请以上面的结果为准。",
+    "Your browser has checked the signature itself: it is right. A label can still be a copy, so " +
+      "go by the answer above.",
   ],
   FALSE: [
-    "您的浏览器验证签名不正确：该码系伪造。",
+    "浏览器已自行验证签名：不正确，该码系伪造。",
     "Your browser has checked the signature and it is false: this code is forged.",
   ],
   UNKNOWN_KEY: [
@@ -79,6 +79,7 @@ const WARNING = {
 
 const PLAIN = {
   keysAsOf: ["密钥取得时间：{time}（{age}）。", "Keys as of {time} ({age})."],
+  keysAge: ["密钥：{age}。", "Keys: {age}."],
   minutes: ["{n} 分钟前", "{n} minutes ago"],
   hours: ["{n} 小时前", "{n} hours ago"],
   days: ["{n} 天前", "{n} days ago"],
