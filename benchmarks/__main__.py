@@ -17,6 +17,7 @@ from benchmarks import (
     growth,
     issue,
     labels,
+    limits,
     overload,
     page,
     province,
@@ -28,20 +29,23 @@ from benchmarks import (
 )
 from benchmarks.backends import SQLITE
 
+# A quick run shows that a measure works; that each backend can be measured, `scale` shows.
+_ONE = (SQLITE,)
 RESULTS = Path(__file__).parent / "results.json"
 MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str, object]]]] = {
-    "verify": (verify.measure, lambda: verify.measure(500, 1, 0.5, [SQLITE])),
+    "verify": (verify.measure, lambda: verify.measure(500, 1, 0.5, _ONE)),
     "issue": (issue.measure, lambda: issue.measure(20_000, 20_000)),
     "labels": (labels.measure, lambda: labels.measure(24, 48)),
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
     "audit": (audit.measure, lambda: audit.measure(60, 1, (SQLITE,))),
     "recall": (recall.measure, lambda: recall.measure(3)),
     "size": (size.measure, lambda: size.measure(4)),
-    "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None)),
+    "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None, _ONE)),
     "scale": (scale.measure, lambda: scale.measure(400, 500, 1000, 4)),
     "web": (web.measure, lambda: web.measure(300, 1)),
-    "page": (page.measure, lambda: page.measure(1)),
-    "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3)),
+    "page": (page.measure, lambda: page.measure(1, ["slow_4g"])),
+    "limits": (limits.measure, lambda: limits.measure(1.0, 1, 300, 2000)),
+    "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3, _ONE)),
 }
 
 

@@ -55,11 +55,14 @@ class Grown:
 
 
 def measure(
-    sizes: tuple[int, ...] = SIZES, samples: int = SAMPLES, plotted: Path | None = PLOT
+    sizes: tuple[int, ...] = SIZES,
+    samples: int = SAMPLES,
+    plotted: Path | None = PLOT,
+    backends: Sequence[Backend] = BACKENDS,
 ) -> dict[str, object]:
     """Milliseconds by backend, size and call. Draws `plotted` and prints a table."""
     found: dict[str, Any] = {}
-    for backend in BACKENDS:
+    for backend in backends:
         with grown(backend, sizes) as stores:
             found[backend.name] = compare(stores, samples)
     print(table(found), flush=True)

@@ -89,7 +89,7 @@ class _Connection(asyncio.Protocol):
 
 
 def drive(
-    port: int, requests: Sequence[bytes], *, server: Sequence[int], connections: int = 128
+    port: int, requests: Sequence[bytes], *, server: Sequence[int], connections: int = 256
 ) -> Answers:
     """Sends all requests, so many at a time, and gives the answers. Raises RuntimeError where a
     connection ended before its time."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import processes
@@ -31,9 +32,14 @@ _SLICE = 0.5
 _MIB = 1 << 20
 
 
-def measure(seconds: float = SECONDS, calls: int = 8000, times: int = TIMES) -> dict[str, object]:
+def measure(
+    seconds: float = SECONDS,
+    calls: int = 8000,
+    times: int = TIMES,
+    backends: Sequence[Backend] = BACKENDS,
+) -> dict[str, object]:
     """Peak, overload and recovery on each backend."""
-    return {backend.name: _on(backend, seconds, calls, times) for backend in BACKENDS}
+    return {backend.name: _on(backend, seconds, calls, times) for backend in backends}
 
 
 def _on(backend: Backend, seconds: float, calls: int, times: int) -> dict[str, object]:

@@ -94,6 +94,10 @@ async def main() -> None:
         "listen": "127.0.0.1:0",
         "http_listen": "",
         "log_level": "error",
+        # What one generator sends is the load of many clients.
+        "client_codes_per_second": 0,
+        "client_looks_per_minute": 0,
+        "party_calls_per_second": 0,
         **json.loads(sys.argv[1]),
     }
     app = await bootstrap.build(Settings(**chosen))
@@ -145,7 +149,7 @@ def _unrecorded(app: bootstrap.App) -> dict[str, Any]:
     auditing = Auditing(
         forget, app.store, HmacDigester(bootstrap.master_key(s)), bootstrap.clock, os.urandom
     )
-    gate = Gate(app.credentials, Admission(s.max_calls, s.max_streams), auditing)
+    gate = Gate(app.credentials, Admission(s.max_calls, s.max_streams), app.gate._limits, auditing)
     return {
         f"{UNRECORDED}/{servicer.service.full_name}/{method.name}": gate.method(
             method, getattr(servicer, method.name), servicer

@@ -47,13 +47,13 @@ def measure(
     calls: int = CALLS,
     rounds: int = ROUNDS,
     open_seconds: float = OPEN_SECONDS,
-    scaled: Sequence[Backend] = BACKENDS,
+    backends: Sequence[Backend] = BACKENDS,
 ) -> _Findings:
-    """All of it on each backend, two processes only on those that are `scaled`."""
-    found = {backend.name: _on(backend, calls, rounds, open_seconds) for backend in BACKENDS}
-    for backend in scaled:
-        found[backend.name] |= _scaling(backend, calls, rounds)
-    return dict(found)
+    """All of it on each backend."""
+    return {
+        backend.name: _on(backend, calls, rounds, open_seconds) | _scaling(backend, calls, rounds)
+        for backend in backends
+    }
 
 
 def _on(backend: Backend, calls: int, rounds: int, open_seconds: float) -> _Findings:

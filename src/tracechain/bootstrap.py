@@ -13,6 +13,7 @@ from functools import partial
 import grpc
 import structlog
 
+from tracechain.adapters.buckets import LocalBuckets
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
@@ -33,7 +34,9 @@ from tracechain.adapters.postgres.archive import PostgresArchive
 from tracechain.adapters.postgres.citus import distribute
 from tracechain.adapters.press import Press
 from tracechain.adapters.proofs import GroupedProofs
+from tracechain.adapters.redis_buckets import SharedBuckets
 from tracechain.adapters.redis_cache import RedisCache
+from tracechain.adapters.redis_lanes import Lanes
 from tracechain.adapters.redis_url import connect
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.sqlite.archive import SqliteArchive
@@ -50,6 +53,7 @@ from tracechain.app.issuing import Issuing
 from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
 from tracechain.app.labelling import Labelling
+from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
@@ -66,6 +70,7 @@ from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.domain.rate import Rate
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
@@ -81,7 +86,6 @@ from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 from tracechain.web.app import Site
-from tracechain.web.forms import Limits
 from tracechain.web.server import HttpServer
 from tracechain.web.site import Services, make_site
 
@@ -124,6 +128,7 @@ class App:
     _audit: GroupedAudit
     _changes: Changes
     _caches: CacheStack
+    _shared: list[SharedBuckets]
     _press: Press
     _labels: PooledLabels
     _photos: PillowPhotos
@@ -139,6 +144,8 @@ class App:
             await group.close()
         await self.auditing.close()
         await self._audit.close()
+        for buckets in self._shared:
+            await buckets.close()
         await self._caches.close()
         await self._press.close()
         self._photos.close()
@@ -187,16 +194,29 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         clock, lifetime=settings.memory_lifetime_ms * 1000, capacity=settings.memory_entries
     )
     layers: list[Cache] = [memory]
+    shared: list[SharedBuckets] = []
+    make_buckets: MakeBuckets = lambda _, rate: LocalBuckets(rate, clock)  # noqa: E731
     if servers is not None:
-        redis = RedisCache(
+        lanes = Lanes(
             servers,
+            clock,
+            in_flight=settings.redis_in_flight,
+            timeout=settings.redis_timeout_ms / 1000,
+        )
+        redis = RedisCache(
+            lanes,
             FactCodec(),
             master.derive("cache-mac/v1"),
             clock,
             lifetime=settings.redis_lifetime_ms * 1000,
-            in_flight=settings.redis_in_flight,
-            timeout=settings.redis_timeout_ms / 1000,
         )
+        name_key = master.derive("limit-names/v1")
+
+        def make_shared(rule: str, rate: Rate) -> SharedBuckets:
+            shared.append(SharedBuckets(rule, rate, lanes, name_key, clock))
+            return shared[-1]
+
+        make_buckets = make_shared
         redis.on_invalidate(memory.forget, memory.forget_all)
         layers.append(redis)
     caches = CacheStack(layers)
@@ -277,7 +297,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         AuditServicer(auditing, clock),
         SupervisionServicer(recalling, reporting),
     ]
-    gate = Gate(credentials, Admission(settings.max_calls, settings.max_streams), auditing)
+    limits = Limits(rates(settings), make_buckets)
+    admission = Admission(settings.max_calls, settings.max_streams)
+    gate = Gate(credentials, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
         Services(
             scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
@@ -285,7 +307,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         resolver=settings.resolver,
         hosts=http_hosts(settings),
         proxies=settings.http_proxies,
-        limits=Limits.of(settings.http_forms_per_client, settings.http_forms_per_code, clock),
+        limits=limits,
         form_key=master.derive("web-form/v1"),
         mounts=json_api(gate, servicers, settings),
     )
@@ -295,8 +317,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
-        gate, site, proofs, scans, events, auditing, audit, changes, caches, press, labels, photos,
-        polls,
+        gate, site, proofs, scans, events, auditing, audit, changes, caches, shared, press, labels,
+        photos, polls,
     )  # fmt: skip
 
 
@@ -314,6 +336,23 @@ def json_api(
         ),
         OPENAPI_PATH: OpenApiDocument(),
     }
+
+
+def rates(settings: Settings) -> Rates:
+    """The limits that the settings name: what is 0 is none."""
+
+    def rate(count: float, seconds: float, burst: float) -> Rate | None:
+        return Rate(count / seconds, max(1, int(burst))) if count else None
+
+    s = settings
+    return Rates(
+        client=rate(s.client_codes_per_second, 1, 10 * s.client_codes_per_second),
+        looks=rate(s.client_looks_per_minute, 60, s.client_looks_per_minute),
+        party=rate(s.party_calls_per_second, 1, 10 * s.party_calls_per_second),
+        logins=rate(s.client_logins_per_minute, 60, s.client_logins_per_minute),
+        tries=rate(s.client_tries_per_hour, 3600, s.client_tries_per_hour / 3),
+        tries_at_code=rate(s.code_tries_per_hour, 3600, s.code_tries_per_hour / 3),
+    )
 
 
 async def _poll(

@@ -53,16 +53,69 @@ class Settings(BaseSettings):
             "clients choose the address that limits count; too few: all share one.",
         ),
     ] = 0
-    http_forms_per_client: Annotated[
+    grpc_proxies: Annotated[
         int,
         Field(
-            ge=1,
-            description="Forms (PINs, reports) that one address may send in an hour, a third of "
-            "them at once. Too few shuts out those who share an address.",
+            ge=0,
+            le=8,
+            description="The same in front of gRPC's port, where they may differ; what they add "
+            "stands in the metadata x-forwarded-for.",
         ),
-    ] = 30
-    http_forms_per_code: Annotated[
-        int, Field(ge=1, description="Forms about one code in an hour, a third of them at once.")
+    ] = 0
+    client_codes_per_second: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Codes that one address (of IPv6 a /64) may verify a second in the long "
+            "run, and ten times as many at once; other public calls count as one. Too few shuts "
+            "out those who share an address, as phones of one network do; 0, no limit, lets one "
+            "client take the share of all.",
+        ),
+    ] = 100
+    client_looks_per_minute: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Looks of one address at one code in a minute, as many at once; 0: no "
+            "limit. Too many let one client keep a code's row busy; how many clients look at a "
+            "code is never limited.",
+        ),
+    ] = 120
+    party_calls_per_second: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Calls of one party with all its credentials a second in the long run, and "
+            "ten times as many at once; a stream or a batch is one. 0: no limit. Too few slows a "
+            "packing line that sends event by event.",
+        ),
+    ] = 200
+    client_logins_per_minute: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Calls with a credential that is none, of one address in a minute; beyond "
+            "it none of its credentials are looked at. 0: no limit, and API keys may be guessed at "
+            "the cost of a look-up each.",
+        ),
+    ] = 60
+    client_tries_per_hour: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="PINs that one address may try in an hour, a third of them at once, and as "
+            "many reports. Too few shuts out those who share an address; 0, no limit, leaves a PIN "
+            "to its five tries a device, and a guesser makes up devices.",
+        ),
+    ] = 120
+    code_tries_per_hour: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="PINs tried at one code in an hour by all addresses together, a third at "
+            "once; the first try of an address is free of it, so nobody locks out the owner. The "
+            "same holds for reports. 0: no limit.",
+        ),
     ] = 90
     http_connections: Annotated[
         int, Field(ge=1, description="HTTP connections of a process; one more is closed at once.")

@@ -27,6 +27,7 @@ from tests.support.stores import batch, fresh_key, product, recall
 from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.redis_cache import RedisCache
+from tracechain.adapters.redis_lanes import Lanes
 from tracechain.adapters.redis_servers import OneServer
 from tracechain.adapters.redis_url import connect, parse
 from tracechain.app.ports import Cache
@@ -77,9 +78,14 @@ class Nodes:
 
     def redis(self, **fields: Any) -> RedisCache:
         """The cache of another node on the same Redis."""
-        known = {"lifetime": LIFETIME, "in_flight": 64, "timeout": self.timeout}
-        codec, mac_key = fields.pop("codec", FactCodec()), fields.pop("mac_key", MAC_KEY)
-        made = RedisCache(connect(self.url), codec, mac_key, self.clock, **{**known, **fields})
+        known = {"in_flight": 64, "timeout": self.timeout, "codec": FactCodec(), "mac_key": MAC_KEY}
+        known = {**known, "lifetime": LIFETIME, **fields}
+        lanes = Lanes(
+            connect(self.url), self.clock, in_flight=known["in_flight"], timeout=known["timeout"]
+        )
+        made = RedisCache(
+            lanes, known["codec"], known["mac_key"], self.clock, lifetime=known["lifetime"]
+        )
         self.opened.append(made)
         return made
 
@@ -598,16 +604,15 @@ class DeafClient:
 
 async def test_nobody_waits_for_a_client_that_cannot_be_cancelled(clock: HandClock) -> None:
     client: Any = DeafClient()
-    cache = RedisCache(
-        OneServer(client), FactCodec(), MAC_KEY, clock, lifetime=LIFETIME, in_flight=2, timeout=0.05
-    )
+    lanes = Lanes(OneServer(client), clock, in_flight=2, timeout=0.05)
+    cache = RedisCache(lanes, FactCodec(), MAC_KEY, clock, lifetime=LIFETIME)
     async with asyncio.timeout(2):
         hits = await asyncio.gather(*(cache.lookup(1, "batch") for _ in range(5)))
         assert {hit.value for hit in hits} == {None}
         # What hangs counts as under way: it cannot pile up.
         clock.now += 500_000
         assert await remembered(cache, 1) is None
-    assert cache._lane_to(client).waiting == 2
+    assert lanes.to_server(client).waiting == 2
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
 

@@ -353,15 +353,51 @@ def test_auditors_read_who_did_what_and_nobody_else_does(
     assert (denied.status, denied.error["reason"]) == (1, "ROLE_NOT_ALLOWED")
 
 
+def test_links_are_registered_and_shown(shop: Shop, run: Command, goods: str) -> None:
+    batch = _batch(run, shop, goods, "LINKS")
+    for name in (goods, batch):
+        made = run(
+            "links", "set", name, "--link", "defaultLink@zh+CN=https://brand.example/?a=b",
+            "--link", "pip=https://brand.example/pip", "--title", "官网", "--json",
+            **shop.by("issuer"),
+        )  # fmt: skip
+        assert made.status == 0, made.err
+        first, second = made.json["links"]
+        assert first == {
+            "linkType": "gs1:defaultLink", "href": "https://brand.example/?a=b", "title": "官网",
+            "language": "zh", "context": "CN", "mediaType": "",
+        }  # fmt: skip
+        assert second["title"] == second["href"] == "https://brand.example/pip"
+    shown = run("links", "show", goods, **shop.by("issuer"))
+    assert "官网" in shown.out
+    wrong = run("links", "set", goods, "--link", "https://x.example", "--json", **shop.by("issuer"))
+    assert (wrong.status, wrong.error["reason"]) == (1, "INVALID_LINK")
+    assert run("links", "set", goods, **shop.by("issuer")).status == 0
+    assert run("links", "show", goods, "--json", **shop.by("issuer")).json["links"] == []
+
+
+def test_an_inspector_reads_reports(shop: Shop, run: Command, goods: str) -> None:
+    key = run(
+        "keys", "credential", gln_of(901), "--role", "inspector", "--region", "210000", "--json",
+        **shop.by("operator"),
+    ).json["apiKey"]  # fmt: skip
+    by = {"server": shop.server, "api_key": key}
+    listed = run("reports", "list", "--json", **by)
+    assert listed.status == 0, listed.err
+    assert listed.json["reports"] == []
+    absent = run("reports", "show", f"divisions/210000/reports/{'0' * 32}", "--json", **by)
+    assert (absent.status, absent.error["reason"]) == (1, "REPORT_NOT_FOUND")
+
+
 def test_every_command_has_help_and_json(run: Command) -> None:
-    plain = ("register", "recall", "keys", "audit")
+    plain = ("register", "recall", "keys", "links", "reports", "audit")
     commands: list[list[str]] = [
         [name] for name in ("serve", "demo", "issue", "capture", "events", "verify", "claim",
                             "trace", "assess", "config")
     ]  # fmt: skip
     groups = {"register": ("party", "product", "batch", "quantity"),
-              "recall": ("create", "lift", "list"),
-              "audit": ("list",),
+              "recall": ("create", "lift", "list"), "links": ("set", "show"),
+              "reports": ("list", "show"), "audit": ("list",),
               "keys": ("operator", "credential", "create", "list", "revoke", "export")}  # fmt: skip
     commands += [[group, name] for group in plain for name in groups[group]]
     for command in commands:

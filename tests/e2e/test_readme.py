@@ -27,10 +27,9 @@ def _without_comments(block: str) -> list[str]:
     return [line for line in block.splitlines() if not line.startswith("#")]
 
 
-@pytest.mark.parametrize("readme", READMES)
-def test_the_commands_and_the_program_of_a_readme_run(readme: str, tmp_path: Path) -> None:
-    (shell,) = _blocks(readme, "sh")
-    (program,) = _blocks(readme, "python")
+def test_the_commands_and_the_program_of_the_readme_run(tmp_path: Path) -> None:
+    (shell,) = _blocks("README.md", "sh")
+    (program,) = _blocks("README.md", "python")
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     # The trap speaks however it ends: the service in the background keeps the pipe open.
     script = f"trap 'echo ended $?' EXIT\nset -eu\n{shell}\npython3 program.py\n"

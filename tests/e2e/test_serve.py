@@ -185,6 +185,17 @@ def test_the_demo_goes_on_serving_and_what_it_says_to_try_works(tmp_path: Path) 
         for line in lines
         if (match := re.match(r"export TRACECHAIN_(\w+)=(\S+)", line))
     )
+    told = {}
+    for word, outcome in (("genuine", "genuine"), ("forged", "counterfeit"),
+                          ("recalled", "caution")):  # fmt: skip
+        link = lines[lines.index(f"{word}:") + 1]
+        assert link.startswith("http://127.0.0.1:")
+        told[word] = httpx.get(link, headers={"accept": "text/html"}).text
+        assert f'data-outcome="{outcome}"' in told[word]
+    assert "该防伪追溯码由厂家签发，此前无人查询" in told["genuine"]
+    assert "生产赋码" in told["genuine"]
+    assert "系伪造" in told["forged"]
+    assert "瓶口可能有裂纹" in told["recalled"]
     tries = [line for line in lines if re.match(r"\S+ (verify|trace|issue|assess) ", line)]
     assert len(tries) == 4
     for line in tries:

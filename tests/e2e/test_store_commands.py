@@ -137,12 +137,17 @@ def _other(path: Path) -> bytes:
     return gzip.compress(b'{"format": "x"}\n')
 
 
+def _of_schema(path: Path, schema: int) -> bytes:
+    text = gzip.decompress(path.read_bytes())
+    return gzip.compress(re.sub(rb'"schema":\d+', b'"schema":%d' % schema, text, count=1))
+
+
 def _newer(path: Path) -> bytes:
-    return gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"schema":1', b'"schema":9'))
+    return _of_schema(path, 9999)
 
 
 def _older(path: Path) -> bytes:
-    return gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"schema":1', b'"schema":0'))
+    return _of_schema(path, 0)
 
 
 def _changed(path: Path) -> bytes:

@@ -147,7 +147,7 @@ async def test_the_form_of_protobuf_is_taken_too(world: World, api: JsonApi) -> 
 
 
 async def test_a_life_from_registration_to_recall(world: World, api: JsonApi) -> None:
-    gtin, maker = gtin_of(90_001), world.issuer
+    gtin, maker = gtin_of(90_002), world.issuer
     product = {"gtin": gtin, "displayName": {"zh": "浓香型白酒", "en": "Baijiu"}}
     await api.call("IssuanceService.CreateProduct", {"product": product}, maker)
     batch = await api.call(

@@ -6,7 +6,9 @@ import asyncio
 import io
 import os
 import signal
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +19,7 @@ from benchmarks.processes import family
 from tests.support.labels import codes_in, pdf_images, svg_image
 from tests.support.service import Lot, World, outcome, refused
 from tests.support.zpl import print_zpl
+from tracechain.adapters.labels import binding
 from tracechain.adapters.labels.press import PooledLabels
 from tracechain.v1 import issuance_pb2 as pb
 
@@ -44,6 +47,11 @@ async def rendered(call: Any) -> tuple[pb.LabelPlan, dict[str, bytes]]:
         for part in answer.parts:
             files[part.name] = files.get(part.name, b"") + part.data
     return plan, files
+
+
+def modes_in(folder: Path) -> list[int]:
+    """Who may do what with the things in a folder."""
+    return [path.stat().st_mode & 0o777 for path in folder.iterdir()]
 
 
 async def test_a_pdf_holds_each_code_of_the_order_once_and_they_are_good(world: World) -> None:
@@ -172,6 +180,44 @@ async def test_a_process_that_is_killed_while_it_draws_costs_no_label(
                     os.kill(pid, signal.SIGKILL)
                 killed = True
         assert names == [f"{code.serial}.png" for code in codes]
+
+
+async def test_sheets_are_kept_for_us_alone_and_not_longer_than_the_call(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    lot = await world.lot(quantity=300)
+    await lot.issue(300, "o")
+    call = ask(lot, include_pins=True)
+    assert (await call.read()).plan.page_count == 13
+    answer = await call.read()
+    assert (answer.label_count, len(answer.parts)) == (48, 0)
+    assert modes_in(tmp_path) == [0o700]
+    call.cancel()
+    async with asyncio.timeout(10):
+        while modes_in(tmp_path):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    _, files = await rendered(ask(lot, count=30))
+    assert [len(codes_in(page)) for page in pdf_images(files["labels.pdf"])] == [24, 6]
+    assert not modes_in(tmp_path)
+
+
+async def test_no_room_for_sheets_is_said_and_may_pass(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lot = await world.lot(quantity=5)
+    await lot.issue(5, "o")
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+        error = await refused(ask(lot))
+    assert (error.code.name, error.reason) == ("UNAVAILABLE", "LABELS_UNAVAILABLE")
+    # Joined to where nothing can be written.
+    with monkeypatch.context() as patch:
+        patch.setattr(binding, "NAME", "none/labels.pdf")
+        error = await refused(ask(lot))
+    assert (error.code.name, error.reason) == ("UNAVAILABLE", "LABELS_UNAVAILABLE")
+    _, files = await rendered(ask(lot))
+    assert list(files) == ["labels.pdf"]
 
 
 async def test_who_hangs_up_leaves_no_work_behind(

@@ -6,6 +6,8 @@ import io
 import math
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import pypdfium2
@@ -13,7 +15,8 @@ import resvg_py
 import zxingcpp
 from PIL import Image, ImageDraw
 
-from tracechain.adapters.labels.drawing import bind_labels, draw_labels
+from tracechain.adapters.labels.drawing import draw_labels
+from tracechain.adapters.labels.joining import join_pages
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.label import Label, LabelFormat, LabelSpec, LabelText, read_layout
 from tracechain.domain.label_design import LabelPlan, plan_labels
@@ -58,12 +61,24 @@ def planned(
 
 def files_of(plan: LabelPlan, *chunks: Sequence[Label]) -> dict[str, bytes]:
     """The files of labels that are drawn chunk by chunk."""
-    binding = bind_labels(plan)
+    parts = [part for chunk in chunks for part in draw_labels(plan, chunk)]
+    if plan.spec.format is LabelFormat.PDF:
+        return {"labels.pdf": joined([data for _, data in parts])}
     files: dict[str, bytes] = {}
-    parts = [part for chunk in chunks for part in binding.add(draw_labels(plan, chunk))]
-    for name, data in [*parts, *binding.end()]:
+    for name, data in parts:
         files[name] = files.get(name, b"") + data
     return files
+
+
+def joined(parts: Sequence[bytes]) -> bytes:
+    """One PDF of several."""
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{number}.pdf") for number in range(len(parts))]
+        for path, data in zip(paths, parts, strict=True):
+            path.write_bytes(data)
+        whole = Path(folder, "whole.pdf")
+        join_pages(paths, whole)
+        return whole.read_bytes()
 
 
 def svg_image(data: bytes, dpi: int = 300) -> Image.Image:

@@ -21,7 +21,7 @@ from typing import Any
 
 import grpc
 
-from tests.support.service import RESOLVER, TIMEOUT, Caller, channel_to, gln_of, uscc_of
+from tests.support.service import NO_LIMITS, RESOLVER, TIMEOUT, Caller, channel_to, gln_of, uscc_of
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
 
@@ -193,6 +193,7 @@ async def _serve(folder: Path, fields: dict[str, Any], leash: int) -> None:
                 "listen": "127.0.0.1:0",
                 "http_listen": "",
                 "resolver": RESOLVER,
+                **NO_LIMITS,
                 **fields,
             }
         )

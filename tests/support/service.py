@@ -55,6 +55,15 @@ from tracechain.v1 import (
 
 RESOLVER = "id.tracechain.example"
 TIMEOUT = 20.0
+# Tests come from one address, and fast. Limits have tests of their own.
+NO_LIMITS = {
+    "client_codes_per_second": 0,
+    "client_looks_per_minute": 0,
+    "party_calls_per_second": 0,
+    "client_logins_per_minute": 0,
+    "client_tries_per_hour": 0,
+    "code_tries_per_hour": 0,
+}
 STORE_VARIABLE = "TRACECHAIN_TEST_STORE"
 _EPOCH = datetime.datetime(2026, 1, 5, 8, tzinfo=datetime.timezone(datetime.timedelta(hours=8)))
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -550,6 +559,7 @@ def settings_for(folder: Path, **fields: Any) -> Settings:
         "data_dir": folder,
         "resolver": RESOLVER,
         "store_process": False,
+        **NO_LIMITS,
     }
     return Settings(**{**known, **fields})
 

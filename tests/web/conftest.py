@@ -27,11 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The shared service."""
-    # Limits of forms have tests of their own.
     async with running_world(
         tmp_path_factory.mktemp("world"),
-        http_forms_per_client=100_000,
-        http_forms_per_code=1000,
         recall_poll_ms=200,
     ) as running:
         yield running

@@ -18,14 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from tracechain.adapters.redis_lane import PAUSE, Command, Lane
-from tracechain.adapters.redis_servers import Servers
+from tracechain.adapters.redis_lane import Command, Lane
+from tracechain.adapters.redis_lanes import Lanes
 from tracechain.app.ports import CacheHit, Clock
 
 _MAC_BYTES = 16
@@ -64,31 +62,25 @@ class _Debt:
 class RedisCache:
     """A Cache on the servers of one Redis.
 
-    `lifetime` (microseconds) bounds how old an entry can be where an invalidation was lost.
-    `in_flight` bounds who waits for one server; beyond it look-ups miss at once.
+    `lifetime` (microseconds) bounds how old an entry can be where an invalidation was lost. The
+    `lanes` are closed with it.
     """
 
     def __init__(
         self,
-        servers: Servers,
+        lanes: Lanes,
         codec: Codec,
         mac_key: bytes,
         clock: Clock,
         *,
         lifetime: int,
-        in_flight: int,
-        timeout: float,
     ) -> None:
-        self._servers = servers
+        self._lanes = lanes
+        self._servers = lanes.servers
         self._codec = codec
         self._mac_key = mac_key
         self._clock = clock
         self._lifetime = lifetime
-        self._in_flight = in_flight
-        self._timeout = timeout
-        self._lanes: WeakKeyDictionary[Redis, Lane] = WeakKeyDictionary()
-        self._learning: asyncio.Task[None] | None = None
-        self._learn_after = 0
         self._listeners: list[tuple[Callable[[int], None], Callable[[], None]]] = []
         self._listening: asyncio.Task[None] | None = None
         self._me = secrets.token_hex(8)
@@ -101,7 +93,7 @@ class RedisCache:
         if batch_key in self._owed:
             return CacheHit(None, None)
         name = _generation_name(batch_key)
-        lane = self._lane(name) or await self._learned(name)
+        lane = self._lanes.to(name) or await self._lanes.learned(name)
         if lane is None:
             return CacheHit(None, None)
         answers = await lane.ask(("MGET", name, _entry_name(batch_key, field)))
@@ -133,7 +125,7 @@ class RedisCache:
         if not isinstance(token, bytes):
             return
         name = _entry_name(batch_key, field)
-        lane = self._lane(name)
+        lane = self._lanes.to(name)
         if lane is None:
             return
         expires = (self._clock() + self._lifetime).to_bytes(8, "big")
@@ -176,43 +168,6 @@ class RedisCache:
             if len(self._known) > _KNOWN or self._known[other][1] <= self._clock():
                 del self._known[other]
 
-    def _lane(self, name: str) -> Lane | None:
-        """The way to the server that holds a key; None where that is not known."""
-        client = self._servers.holder(name)
-        return self._lane_to(client) if client is not None else None
-
-    def _lane_to(self, client: Redis) -> Lane:
-        lane = self._lanes.get(client)
-        if lane is None:
-            lane = self._lanes[client] = Lane(
-                client,
-                self._clock,
-                self._learn,
-                in_flight=self._in_flight,
-                timeout=self._timeout,
-            )
-        return lane
-
-    async def _learned(self, name: str) -> Lane | None:
-        """The same, after who holds what was asked for; not waited for longer than for a key."""
-        self._learn()
-        if self._learning is not None:
-            await asyncio.wait([self._learning], timeout=self._timeout)
-        return self._lane(name)
-
-    def _learn(self) -> None:
-        """Begins to find out who holds what, unless that was done a moment ago."""
-        if self._learning is None and self._clock() >= self._learn_after:
-            self._learn_after = self._clock() + PAUSE
-            self._learning = asyncio.create_task(self._find_out())
-
-    async def _find_out(self) -> None:
-        try:
-            with suppress(RedisError, OSError, TimeoutError):
-                await self._servers.learn()
-        finally:
-            self._learning = None
-
     async def invalidate(self, batch_keys: Sequence[int]) -> None:
         """Sets new generations and tells the other nodes, whatever else waits for Redis.
 
@@ -237,9 +192,9 @@ class RedisCache:
         waited = False
         for batch_key in owed:
             name = _generation_name(batch_key)
-            lane = self._lane(name)
+            lane = self._lanes.to(name)
             if lane is None and not waited:
-                lane, waited = await self._learned(name), True
+                lane, waited = await self._lanes.learned(name), True
             if lane is not None:
                 shares.setdefault(lane, []).append(batch_key)
         await asyncio.gather(*(self._pay_to(lane, keys, owed) for lane, keys in shares.items()))
@@ -275,7 +230,7 @@ class RedisCache:
         others = [server for server in self._servers.everyone() if server not in holders]
         for server in others[:2]:
             commands = [self._message(key, owed[key].generation) for key in keys]
-            if await self._lane_to(server).tell(commands) is not None:
+            if await self._lanes.to_server(server).tell(commands) is not None:
                 for key in keys:
                     owed[key].told = True
                 return
@@ -305,7 +260,7 @@ class RedisCache:
                 for server in self._servers.everyone()[:1]:
                     async with server.pubsub() as channel:
                         await self._hear_all(channel)
-            self._learn()
+            self._lanes.learn()
             await asyncio.sleep(_LISTEN_AGAIN)
 
     async def _hear_all(self, channel: PubSub) -> None:
@@ -340,13 +295,12 @@ class RedisCache:
             listener(int(number))
 
     async def close(self) -> None:
-        for task in (self._listening, self._paying, self._learning):
+        for task in (self._listening, self._paying):
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-        with suppress(RedisError, OSError):
-            await self._servers.aclose()
+        await self._lanes.close()
 
 
 def _generation_name(batch_key: int) -> str:

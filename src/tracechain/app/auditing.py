@@ -1,10 +1,10 @@
 """The audit log: what every privileged call leaves behind, and who may read it.
 
-Promise: `kept` returns once the record is durable, so a call that waits for it before it answers
-is on record whatever happens to the process afterwards. Calls that no credential stands behind
-anybody can make without end; alike ones are told as one record a second, in bounded memory, and
-a second of those is what a crash can lose. Order is by time; a record appears a moment after its
-time, so whoever follows the log asks again for the last seconds.
+Promise: a record is durable when its future is done, so a call that waits for it before it answers
+is on record whatever happens to the process afterwards. Calls that no credential stands behind,
+and those beyond a limit, can be made without end; alike ones are told as one record a second, in
+bounded memory, and a second of those is what a crash can lose. Order is by time; a record appears
+a moment after its time, so whoever follows the log asks again for the last seconds.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from tracechain.domain.party import Principal
 
 _LOG = structlog.get_logger(__name__)
 EXPORT_PAGE = 500
-# Refusals of strangers that are told apart within a second; beyond it, without their origin.
+# Refusals that are told apart within a second; beyond it, without their origin.
 _MAX_FOLDED = 1000
 _FOLD_SECONDS = 1.0
+# Method, who, from where, outcome.
+_Alike = tuple[str, Principal | None, bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Auditing:
         self._digester = digester
         self._clock = clock
         self._random = random_bytes
-        self._folded: dict[tuple[str, bytes, str], int] = {}
+        self._folded: dict[_Alike, int] = {}
         self._telling: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -112,11 +114,12 @@ class Auditing:
         else:
             kept.add_done_callback(partial(_look_back, call.method, outcome))
 
-    def stranger(self, call: Call, outcome: str) -> None:
-        """Takes note of a call that no good credential came with; it is told within a second."""
-        key = (call.method, self._origin(call.peer), outcome)
+    def turned_away(self, call: Call, outcome: str) -> None:
+        """Takes note of a call that no good credential came with, or that was one too many; it is
+        told within a second, and alike ones as one."""
+        key = (call.method, call.principal, self._origin(call.peer), outcome)
         if key not in self._folded and len(self._folded) >= _MAX_FOLDED:
-            key = (call.method, b"", outcome)
+            key = (call.method, None, b"", outcome)
         self._folded[key] = self._folded.get(key, 0) + 1
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell_later())
@@ -131,11 +134,12 @@ class Auditing:
             told, self._folded = self._folded, {}
             await asyncio.gather(*(self._tell(*alike) for alike in told.items()))
 
-    async def _tell(self, alike: tuple[str, bytes, str], calls: int) -> None:
-        method, origin, outcome = alike
+    async def _tell(self, alike: _Alike, calls: int) -> None:
+        method, who, origin, outcome = alike
         record = AuditRecord(
-            self._clock(), self._random(RECORD_ID_BYTES), "", "", "", method, {}, "", origin,
-            outcome, {}, {}, calls,
+            self._clock(), self._random(RECORD_ID_BYTES), who.party_gln if who else "",
+            who.role.value if who else "", who.credential_id if who else "", method, {}, "",
+            origin, outcome, {}, {}, calls,
         )  # fmt: skip
         try:
             await self._append(record)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from tracechain.app.ahead import in_order
 from tracechain.app.issuing import CodePress
 from tracechain.app.keyring import Keyring, WorkingKey
-from tracechain.app.ports import BatchStore, FilePart, LabelPress
+from tracechain.app.ports import BatchStore, DrawnLabels, LabelPress
 from tracechain.app.visibility import Visibility
 from tracechain.domain.code import code_length
 from tracechain.domain.code_run import CodeRun
@@ -27,7 +27,8 @@ from tracechain.domain.product import Allocation
 from tracechain.domain.text import bounded
 
 # About so many labels are drawn at a time, in whole pages; and so many times are begun ahead.
-CHUNK = 96
+# Who comes next waits for what was begun, some hundred codes of ten milliseconds for each core.
+CHUNK = 48
 AHEAD = 6
 
 LabelSource = Callable[[], Coroutine[Any, Any, list[Label]]]
@@ -55,13 +56,6 @@ class OpenLabels:
     key: WorkingKey
     offset: int
     count: int
-
-
-class DrawnLabels(NamedTuple):
-    """What the next `labels` labels add to the files."""
-
-    labels: int
-    parts: list[FilePart]
 
 
 class Labelling:
@@ -106,6 +100,7 @@ class Labelling:
             )
         text = LabelText(batch.gtin, batch.lot, batch.expiration_date, product.display_name)
         plan = plan_labels(wanted.spec, text, code_length(self._resolver, taken.profile))
+        plan.check_count(wanted.count or left)
         key = self._keyring.get(taken.key_id)
         assert key is not None
         return OpenLabels(plan, batch.gtin, taken, key, wanted.offset, wanted.count or left)
@@ -168,8 +163,9 @@ async def draw_in_order(
 
         return draw
 
-    binding = press.bind(plan)
-    async with aclosing(in_order(map(job, sources), AHEAD)) as parts:
-        async for drawn in parts:
-            yield DrawnLabels(drawn.labels, binding.add(drawn.parts))
-    yield DrawnLabels(0, binding.end())
+    async with (
+        aclosing(in_order(map(job, sources), AHEAD)) as drawn,
+        aclosing(press.bind(plan, drawn)) as bound,
+    ):
+        async for part in bound:
+            yield part

@@ -8,7 +8,7 @@ anything was done. Absence is None, never an exception. Times are microseconds s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -322,14 +322,11 @@ class FilePart(NamedTuple):
     data: bytes
 
 
-class LabelBinding(Protocol):
-    """Makes files of what was drawn, as it comes; it holds none of it."""
+class DrawnLabels(NamedTuple):
+    """What the next `labels` labels add to the files."""
 
-    def add(self, drawn: Sequence[FilePart]) -> list[FilePart]:
-        """What the next labels, in their order, add to the files."""
-
-    def end(self) -> list[FilePart]:
-        """What the files end with. Called once, at last."""
+    labels: int
+    parts: list[FilePart]
 
 
 class LabelPress(Protocol):
@@ -338,5 +335,7 @@ class LabelPress(Protocol):
     async def draw(self, plan: LabelPlan, labels: Sequence[Label]) -> list[FilePart]:
         """Labels of one plan, from the beginning of a page on, to be bound in their order."""
 
-    def bind(self, plan: LabelPlan) -> LabelBinding:
-        """What makes files of the labels of a plan."""
+    def bind(
+        self, plan: LabelPlan, drawn: AsyncGenerator[DrawnLabels, None]
+    ) -> AsyncGenerator[DrawnLabels, None]:
+        """Files of what was drawn; in memory there is never more of them than a part."""

@@ -21,8 +21,10 @@ from tracechain.cli import (
     issue,
     keys,
     labels,
+    links,
     recall,
     register,
+    reports,
     serve,
     store,
     trace,
@@ -50,6 +52,8 @@ app.command()(verify.claim)
 app.command()(trace.trace)
 app.command()(assess.assess)
 app.add_typer(recall.app, name="recall")
+app.add_typer(links.app, name="links")
+app.add_typer(reports.app, name="reports")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")

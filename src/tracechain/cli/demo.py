@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,10 +72,11 @@ async def _run(settings: Settings, *, once: bool, as_json: bool) -> None:
             # The journey blocks as any client's program does; the service has the loop.
             journey = Journey(address, operator_key, quiet=as_json)
             answers, staff = await asyncio.to_thread(journey.run)
+            pages = dict(_pages(settings, server.http_port, staff))
             if as_json:
-                print_json({"server": address, "answers": answers})
+                print_json({"server": address, "pages": pages, "answers": answers})
             if not once:
-                _invite(address, staff)
+                _invite(address, staff, pages)
                 await _until_stopped()
         finally:
             await server.stop(settings.drain_seconds if not once else 1.0)
@@ -82,7 +84,16 @@ async def _run(settings: Settings, *, once: bool, as_json: bool) -> None:
         await app.close()
 
 
-def _invite(address: str, staff: Staff) -> None:
+def _pages(settings: Settings, port: int, staff: Staff) -> Iterator[tuple[str, str]]:
+    """Links to the pages of codes, at the address that this machine can open."""
+    if port:
+        host = settings.http_listen.rpartition(":")[0]
+        for word, code in staff.pages:
+            path = code.removeprefix(f"https://{settings.resolver}")
+            yield word, f"http://{host}:{port}{path}"
+
+
+def _invite(address: str, staff: Staff, pages: Mapping[str, str]) -> None:
     command = os.path.relpath(sys.argv[0])
     lines = [
         f"export TRACECHAIN_SERVER={address}",
@@ -95,6 +106,11 @@ def _invite(address: str, staff: Staff) -> None:
     console.rule("try it yourself, in another terminal")
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
+    if pages:
+        console.rule("or open these in a browser")
+        for word, link in pages.items():
+            console.print(f"{word}:", style="bold")
+            console.print(link, markup=False, soft_wrap=True)
     note(f"\nserving on {address}; Ctrl-C ends it")
 
 

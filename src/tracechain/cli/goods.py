@@ -8,6 +8,7 @@ from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.identifiers import EpcKind, gtin14, lot, parse_epc
 
 BATCH_HELP = "GTIN/LOT, products/GTIN/batches/LOT, or the lot as EPC URN or GS1 Digital Link."
+GOODS_HELP = f"GTIN of a product; or a batch: {BATCH_HELP}"
 
 
 def batch_name(text: str) -> str:
@@ -23,6 +24,13 @@ def batch_name(text: str) -> str:
     if not slash:
         raise InvalidArgument.of("batch", "INVALID_NAME", f"give it as {BATCH_HELP}")
     return _name(gtin14(gtin, "batch"), lot(number, "batch"))
+
+
+def goods_name(text: str) -> str:
+    """Name of a product or a batch, however it was given. Raises InvalidArgument."""
+    if text.isdigit():
+        return f"products/{gtin14(text, 'goods')}"
+    return batch_name(text)
 
 
 def kind_of(text: str) -> EpcKind | None:

@@ -76,6 +76,8 @@ class Staff:
     lot: str = _LOT
     fresh_code: str = ""
     sold_code: str = ""
+    # What to open on a phone: a word for it, and the code.
+    pages: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -109,7 +111,14 @@ class Journey:
         self._recall(codes)
         done("every answer was what it had to be")
         return self.answers, Staff(
-            self.keys["distillery"], fresh_code=codes[30].uri, sold_code=codes[0].uri
+            self.keys["distillery"],
+            fresh_code=codes[30].uri,
+            sold_code=codes[0].uri,
+            pages=(
+                ("genuine", codes[31].uri),
+                ("forged", _forged(codes)),
+                ("recalled", codes[3].uri),
+            ),
         )
 
     def _register(self) -> None:
@@ -225,10 +234,9 @@ class Journey:
             "The same phone again",
             codes[1].uri, "phone-1", "210302", verdict.OUTCOME_GENUINE, "SCANNED_BEFORE",
         )  # fmt: skip
-        forged = codes[2].uri[:-8] + codes[3].uri[-8:]
         self._verify(
             "A forger put another signature under a serial",
-            forged, "phone-2", "210302", verdict.OUTCOME_COUNTERFEIT, "TOKEN_FALSE",
+            _forged(codes), "phone-2", "210302", verdict.OUTCOME_COUNTERFEIT, "TOKEN_FALSE",
         )  # fmt: skip
         self._verify(
             "A copied code, in Shenyang …",
@@ -337,6 +345,11 @@ class Journey:
 
 def _text(zh: str, en: str) -> party_pb2.LocalizedText:
     return party_pb2.LocalizedText(zh=zh, en=en)
+
+
+def _forged(codes: list[issuance_pb2.Code]) -> str:
+    """A serial under the end of another one's signature."""
+    return codes[2].uri[:-8] + codes[3].uri[-8:]
 
 
 def _epc(code: issuance_pb2.Code) -> str:

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tracechain.app.labelling import DrawnLabels, LabelSource, chunk_of, draw_in_order
+from tracechain.app.labelling import LabelSource, chunk_of, draw_in_order
+from tracechain.app.ports import DrawnLabels
 from tracechain.cli.code_file import CodeFile, read_code_file
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
 from tracechain.cli.failure import Stop
@@ -167,6 +168,7 @@ def _from_file(
     count = request.count or left
     spec = convert_label.read_spec(request)
     plan = plan_labels(spec, _text_of(to, found), len(found.first))
+    plan.check_count(count)
     chosen = found.labels(request.offset, count, pins=spec.pins)
     with label_files(output, format) as files, progress() as bar:
         task = bar.add_task("drawing", total=count)

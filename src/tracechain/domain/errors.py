@@ -99,8 +99,15 @@ class FailedPrecondition(TracechainError):
 class ResourceExhausted(TracechainError):
     """A bounded queue or a limit is full. Retry after `retry_after` seconds."""
 
-    def __init__(self, reason: str, message: str, *, retry_after: float) -> None:
-        super().__init__(reason, message)
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        retry_after: float,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason, message, metadata=metadata)
         self.retry_after = retry_after
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.label import Label, LabelFormat, LabelSpec, LabelText, LabelWarning, Layout
 from tracechain.domain.qr import Symbol, fitting_symbol, free_symbol
 
@@ -28,6 +29,8 @@ _PANEL_LINES = 3.4
 _PANEL_EM = 8.6
 # Thirteen characters of a serial: two in a hundred are wider, and drawn a little smaller.
 _SERIAL_EM = 9.2
+# More is a file that viewers stumble over; it takes some hundred megabytes to make.
+PDF_PAGES = 10_000
 PIN_CAPTION = "刮开验真 PIN"
 PIN_CAPTION_ASCII = "Scratch for PIN"
 
@@ -105,6 +108,17 @@ class LabelPlan:
     layout: Layout | None
     design: Design | None
     warnings: tuple[LabelWarning, ...]
+
+    def check_count(self, count: int) -> None:
+        """Raises InvalidArgument INVALID_QUANTITY for more labels than a file may have."""
+        most = PDF_PAGES * self.layout.per_page if self.layout else count
+        if self.spec.format is LabelFormat.PDF and count > most:
+            raise InvalidArgument.of(
+                "count",
+                "INVALID_QUANTITY",
+                f"is {count}; a PDF has up to {PDF_PAGES} pages, {most} labels of this layout: "
+                "ask for several, by offset and count",
+            )
 
 
 def plan_labels(spec: LabelSpec, text: LabelText, code_length: int) -> LabelPlan:

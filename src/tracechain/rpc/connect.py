@@ -25,7 +25,6 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from tracechain.domain.address import behind_proxies
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.party import Principal
 from tracechain.rpc.admission import Room
@@ -170,10 +169,15 @@ class _Method:
 
     async def _unary(self, raw: Raw, context: RequestContext[Any, Any]) -> bytes:
         with _place(self.guard.room):
+            client = self._client(context)
             if self.guard.is_public:
-                return await raw.form.write(await self._call(await self._checked(raw)))
-            async with self.guard.recording(self._peer(context)) as record:
-                principal = await self.guard.caller(_authorization(context), record)
+                self.guard.meter.open(client)
+                request = await self._checked(raw)
+                if (charged := self.guard.meter.charge(client, request)) is not None:
+                    await charged
+                return await raw.form.write(await self._call(request))
+            async with self.guard.recording(client) as record:
+                principal = await self.guard.caller(_authorization(context), client, record)
                 request = await self._checked(raw, record)
                 await record.look(principal)
                 record.answer = await self._call(request, principal)
@@ -190,6 +194,7 @@ class _Method:
                 )
                 return found
 
+            # Closed with ours: a generator that another one reads is else left to the collector.
             async with aclosing(self._served(context, begin)) as answers:
                 async for answer in answers:
                     yield await raw.form.write(answer)
@@ -204,7 +209,8 @@ class _Method:
             async def begin(
                 record: Recording | None, *callers: Principal
             ) -> AsyncGenerator[Message, None]:
-                found: AsyncGenerator[Message, None] = self._call(self._all_checked(raws), *callers)
+                requests = self.guard.all_checked(self._all_read(raws), self._client(context))
+                found: AsyncGenerator[Message, None] = self._call(requests, *callers)
                 return found
 
             async with aclosing(self._served(context, begin)) as answers:
@@ -214,16 +220,17 @@ class _Method:
     def _served(
         self, context: RequestContext[Any, Any], begin: Begin
     ) -> AsyncGenerator[Message, None]:
-        return self.guard.answers(_authorization(context), self._peer(context), begin)
+        return self.guard.answers(_authorization(context), self._client(context), begin)
 
-    def _peer(self, context: RequestContext[Any, Any]) -> str:
-        forwarded = context.request_headers.get("x-forwarded-for", "")
+    def _client(self, context: RequestContext[Any, Any]) -> str:
+        heard = ",".join(context.request_headers.getall("x-forwarded-for"))
+        # The library puts a port behind each address, and no brackets around one of IPv6.
         direct = (context.client_address or "").rpartition(":")[0]
-        return behind_proxies(forwarded, direct, self._proxies)
+        return self.guard.meter.client(direct, heard, self._proxies)
 
-    async def _all_checked(self, raws: AsyncIterator[Raw]) -> AsyncIterator[Message]:
+    async def _all_read(self, raws: AsyncIterator[Raw]) -> AsyncIterator[Message]:
         async for raw in raws:
-            yield await self._checked(raw)
+            yield await raw.read(self._request)
 
     async def _checked(self, raw: Raw, record: Recording | None = None) -> Message:
         request = await raw.read(self._request)

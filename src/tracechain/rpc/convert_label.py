@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tracechain.app.labelling import DrawnLabels, LabelOrder
+from tracechain.app.labelling import LabelOrder
+from tracechain.app.ports import DrawnLabels
 from tracechain.domain.label import LabelFormat, LabelSpec, LabelWarning, read_layout
 from tracechain.domain.label_design import LabelPlan
 from tracechain.domain.qr import ErrorCorrection

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tracechain.app.auditing import Auditing
+from tracechain.app.limits import Limits
 from tracechain.domain.errors import (
     InvalidArgument,
     PermissionDenied,
@@ -30,6 +31,7 @@ from tracechain.domain.errors import (
 )
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
+from tracechain.rpc.metering import Meter
 from tracechain.rpc.recording import Recorder, Recording
 from tracechain.rpc.required import missing_fields
 from tracechain.rpc.status import Trailers, internal, trailers
@@ -50,11 +52,18 @@ class Gate:
     """Makes guards, and gRPC handlers of a servicer's methods."""
 
     def __init__(
-        self, authenticator: Authenticator, admission: Admission, auditing: Auditing
+        self,
+        authenticator: Authenticator,
+        admission: Admission,
+        limits: Limits,
+        auditing: Auditing,
+        proxies: int = 0,
     ) -> None:
         self._authenticator = authenticator
         self._admission = admission
+        self._limits = limits
         self._auditing = auditing
+        self._proxies = proxies
 
     def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
         """Handlers for each method of `service`.
@@ -107,8 +116,9 @@ class Gate:
         roles = None if access.public else frozenset(_role(number) for number in access.roles)
         is_stream = method.client_streaming or method.server_streaming
         room = self._admission.streams if is_stream else self._admission.calls
+        meter = Meter(self._limits, method, self._proxies)
         recorder = None if roles is None else Recorder(method, servicer, self._auditing)
-        return Guard(self._authenticator, roles, method, room, recorder)
+        return Guard(self._authenticator, roles, method, room, meter, recorder)
 
 
 _MAX_REQUEST_ID = 64
@@ -118,7 +128,8 @@ Begin = Callable[..., Awaitable[AsyncGenerator[Message, None]]]
 
 class Guard:
     """What stands in front of one method. Whoever serves it takes a place in `room`, asks who
-    calls, then reads the request and has it checked; what goes wrong is told by `status`."""
+    calls or has `meter` charge the client, then reads the request and has it checked; what goes
+    wrong is told by `status`."""
 
     def __init__(
         self,
@@ -126,9 +137,11 @@ class Guard:
         roles: frozenset[Role] | None,
         method: MethodDescriptor,
         room: Room,
+        meter: Meter,
         recorder: Recorder | None,
     ) -> None:
         self.room = room
+        self.meter = meter
         self._recorder = recorder
         self._authenticator = authenticator
         self._roles = roles
@@ -141,23 +154,24 @@ class Guard:
         """Whether anybody may call; such a method is not told who does."""
         return self._roles is None
 
-    def recording(self, peer: str) -> Recording:
+    def recording(self, client: str) -> Recording:
         """The record of a call to a private method, around all that is done for it."""
         assert self._recorder is not None
-        return self._recorder.call(peer)
+        return self._recorder.call(client)
 
     async def answers(
-        self, authorization: str, peer: str, begin: Begin
+        self, authorization: str, client: str, begin: Begin
     ) -> AsyncGenerator[Message, None]:
         """What a stream answers, once it is known who calls and that is on record. `begin` gets
         the record, and who calls; for a public method None and nobody."""
         if self._recorder is None:
+            self.meter.open(client)
             async with aclosing(await begin(None)) as found:
                 async for answer in found:
                     yield answer
             return
-        async with self._recorder.call(peer) as record:
-            principal = await self.caller(authorization, record)
+        async with self._recorder.call(client) as record:
+            principal = await self.caller(authorization, client, record)
             found = await begin(record, principal)
             await record.started()
             async with aclosing(found):
@@ -181,18 +195,33 @@ class Guard:
         if self._missing is not None and (violations := self._missing(request)):
             raise InvalidArgument(violations)
 
-    async def caller(self, authorization: str, record: Recording) -> Principal:
-        """Whose `authorization` this is, which `record` is told as soon as it is known. Raises
-        Unauthenticated and PermissionDenied."""
+    async def all_checked(
+        self, requests: AsyncIterator[Message], client: str
+    ) -> AsyncIterator[Message]:
+        """The requests of a stream, read no faster than a public method's client may ask."""
+        async for request in requests:
+            self.check(request)
+            if self._roles is None:
+                await self.meter.paced(client)
+            yield request
+
+    async def caller(self, authorization: str, client: str, record: Recording) -> Principal:
+        """Whose `authorization` this is, which `record` is told as soon as it is known, and whom
+        the call is charged. Raises Unauthenticated, PermissionDenied and ResourceExhausted."""
+        with self.meter.login(client):
+            principal = record.principal = await self._principal(authorization)
+        self.meter.party(principal.party_gln)
+        if self._roles is None or principal.role not in self._roles:
+            raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
+        return principal
+
+    async def _principal(self, authorization: str) -> Principal:
         scheme, _, api_key = authorization.partition(" ")
         if scheme.lower() != "bearer" or not api_key:
             raise Unauthenticated(
                 "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
             )
-        principal = record.principal = await self._authenticator.authenticate(api_key.strip())
-        if self._roles is None or principal.role not in self._roles:
-            raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
-        return principal
+        return await self._authenticator.authenticate(api_key.strip())
 
     def status(self, error: Exception) -> Trailers:
         """What the caller is told of an error."""
@@ -211,7 +240,7 @@ class _Handlers:
         self._guard = guard
 
     def unary(self, call: Callable[..., Awaitable[Message]]) -> Any:
-        guard, room = self._guard, self._guard.room
+        guard, room, meter = self._guard, self._guard.room, self._guard.meter
         if guard.is_public:
 
             async def public(request: Message, context: _Context) -> Message:
@@ -220,7 +249,11 @@ class _Handlers:
                     await room.turn_away(context)
                 room.taken += 1
                 try:
+                    client = _client(context, meter)
+                    meter.open(client)
                     guard.check(request)
+                    if (charged := meter.charge(client, request)) is not None:
+                        await charged
                     return await call(request)
                 except Exception as error:
                     await self._abort(context, error)
@@ -235,8 +268,9 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                async with guard.recording(context.peer()) as record:
-                    principal = await guard.caller(_authorization(context), record)
+                client = _client(context, meter)
+                async with guard.recording(client) as record:
+                    principal = await guard.caller(_authorization(context), client, record)
                     guard.check(request, record)
                     await record.look(principal)
                     record.answer = await call(request, principal)
@@ -264,7 +298,7 @@ class _Handlers:
                 return call(request, *callers)
 
             try:
-                await self._write(context, begin)
+                await self._write(context, _client(context, guard.meter), begin)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -273,20 +307,21 @@ class _Handlers:
         return serve
 
     def both(self, call: Callable[..., AsyncGenerator[Message, None]]) -> Any:
-        room = self._guard.room
+        guard, room = self._guard, self._guard.room
 
         async def serve(requests: AsyncIterator[Message], context: _Context) -> None:
             if room.taken >= room.limit:
                 await room.turn_away(context)
             room.taken += 1
+            client = _client(context, guard.meter)
 
             async def begin(
                 record: Recording | None, *callers: Principal
             ) -> AsyncGenerator[Message, None]:
-                return call(self._checked(requests), *callers)
+                return call(guard.all_checked(requests, client), *callers)
 
             try:
-                await self._write(context, begin)
+                await self._write(context, client, begin)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -294,17 +329,12 @@ class _Handlers:
 
         return serve
 
-    async def _write(self, context: _Context, begin: Begin) -> None:
-        answers = self._guard.answers(_authorization(context), context.peer(), begin)
+    async def _write(self, context: _Context, client: str, begin: Begin) -> None:
+        answers = self._guard.answers(_authorization(context), client, begin)
         # Closed with ours: a generator that another one reads is else left to the collector.
         async with aclosing(answers):
             async for answer in answers:
                 await context.write(answer)
-
-    async def _checked(self, requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        async for request in requests:
-            self._guard.check(request)
-            yield request
 
     async def _abort(self, context: _Context, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
@@ -318,6 +348,15 @@ def _authorization(context: _Context) -> str:
         if key == "authorization" and isinstance(value, str):
             found = value
     return found
+
+
+def _client(context: _Context, meter: Meter) -> str:
+    forwarded = ""
+    if meter.proxies:
+        for key, value in context.invocation_metadata() or ():
+            if key == "x-forwarded-for" and isinstance(value, str):
+                forwarded = f"{forwarded},{value}" if forwarded else value
+    return meter.client(context.peer(), forwarded)
 
 
 # Stands for a request that could not be read, until the guard refuses it in its turn.

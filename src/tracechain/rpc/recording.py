@@ -22,7 +22,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain.app.auditing import Auditing, Call
 from tracechain.domain.audit import CANCELLED, OK, STARTED, changed_values
-from tracechain.domain.errors import InvalidArgument, NotFound, TracechainError
+from tracechain.domain.errors import InvalidArgument, NotFound, ResourceExhausted, TracechainError
 from tracechain.domain.party import Principal
 from tracechain.v1 import annotations_pb2
 
@@ -111,8 +111,8 @@ class Recording:
         auditing = self._recorder.auditing
         if error is None:
             await auditing.record(self._call(), OK, *self._changed())
-        elif self.principal is None:
-            auditing.stranger(self._call(), _outcome(error))
+        elif self.principal is None or isinstance(error, ResourceExhausted):
+            auditing.turned_away(self._call(), _outcome(error))
         elif isinstance(error, asyncio.CancelledError | GeneratorExit):
             auditing.left(self._call(), CANCELLED, self._asked())
         else:

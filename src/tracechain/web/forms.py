@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
@@ -17,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from tracechain.app.claiming import Claiming
-from tracechain.app.ports import Clock
+from tracechain.app.limits import Limits
 from tracechain.app.reporting import NewReport, Reporting
 from tracechain.domain.claim import ClaimStatus
 from tracechain.domain.code import MalformedCode, parse_code
@@ -26,7 +25,7 @@ from tracechain.domain.region import Language, divisions
 from tracechain.domain.report import MAX_TEXT, ReportKind
 from tracechain.domain.wording import claim_words
 from tracechain.web.device import cookie, device_of, fresh
-from tracechain.web.guard import FormTokens, Limit, client_of, require_own_site
+from tracechain.web.guard import FormTokens, client_in, require_own_site
 from tracechain.web.negotiation import named
 from tracechain.web.pages import Pages, language_of
 from tracechain.web.scan_page import moment, said
@@ -48,24 +47,6 @@ _TONES = {
     ClaimStatus.CLAIMED_BEFORE: "bad",
     ClaimStatus.NOT_ISSUED: "bad",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How often forms are taken: from one client, and for one code."""
-
-    client: Limit
-    code: Limit
-
-    @classmethod
-    def of(cls, per_client: int, per_code: int, clock: Clock) -> Limits:
-        """So many in an hour, a third of them at once."""
-        return cls(*(Limit(max(1, each // 3), each, clock) for each in (per_client, per_code)))
-
-    def take(self, client: str, code: str) -> None:
-        """Takes one of each. Raises ResourceExhausted TOO_MANY_REQUESTS."""
-        self.client.take(client)
-        self.code.take(hashlib.sha256(code.encode()).hexdigest())
 
 
 class Forms:
@@ -97,7 +78,7 @@ class Forms:
             code, pin = _text(form, "code", _MAX_CODE), _text(form, "pin", 64)
             device = device_of(request.scope)
             self._tokens.check(_text(form, "token", 64), device, code)
-            self._limits.take(client_of(request, self._proxies), code)
+            await self._limits.pin(client_in(request.scope, self._proxies), code)
             claim = await self._claiming.claim(code, pin, device)
             lang = _language(request, form)
         return self._pages.answer(
@@ -123,7 +104,7 @@ class Forms:
             code = _text(form, "code", _MAX_CODE, required=False)
             device = device_of(request.scope)
             made = self._tokens.check(_text(form, "token", 64), device, "report")
-            self._limits.take(client_of(request, self._proxies), code)
+            self._limits.report(client_in(request.scope, self._proxies), code)
             try:
                 await self._reporting.report(await self._given(form, code, device, made))
             except InvalidArgument as error:

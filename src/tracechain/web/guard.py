@@ -1,8 +1,7 @@
-"""What stands in front of forms: where a request came from, and how often.
+"""What stands in front of forms: where a request came from.
 
 Promises that a form is acted on only where this site gave it out, to that device, for that code,
-not long ago; and that one client, or many for one code, cannot send them without end. The
-counting is in memory and by process: it bounds, it does not bill.
+not long ago. How often is for `tracechain.app.limits`.
 """
 
 from __future__ import annotations
@@ -10,14 +9,15 @@ from __future__ import annotations
 import base64
 import hmac
 import struct
-from collections import OrderedDict
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
+from starlette.types import Scope
 
+from tracechain.app.limits import client_of
 from tracechain.app.ports import Clock
-from tracechain.domain.errors import PermissionDenied, ResourceExhausted
+from tracechain.domain.address import behind_proxies
+from tracechain.domain.errors import PermissionDenied
 
 _SECOND = 1_000_000
 LIFETIME_SECONDS = 2 * 3600
@@ -80,45 +80,10 @@ def require_own_site(request: Request) -> None:
         raise PermissionDenied("FOREIGN_ORIGIN", "another site sent this form")
 
 
-def client_of(request: Request, proxies: int) -> str:
-    """The address of the client, behind so many proxies of ours. Kept in memory alone."""
+def client_in(scope: Scope, proxies: int) -> str:
+    """The client behind so many proxies of ours, as limits count it."""
+    direct = scope["client"][0] if scope["client"] else ""
     if proxies:
-        heard = request.headers.get("x-forwarded-for", "").split(",")
-        if len(heard) >= proxies and (address := heard[-proxies].strip()):
-            return address[:64]
-    client = request.client
-    return client.host if client else ""
-
-
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    time: int
-
-
-class Limit:
-    """A token bucket for each name: `burst` at once, and `per_hour` in the long run. Of too many
-    names the one that was quiet longest is forgotten."""
-
-    def __init__(self, burst: int, per_hour: float, clock: Clock, *, most: int = 50_000) -> None:
-        self._burst = burst
-        self._per_micro = per_hour / 3600 / _SECOND
-        self._clock = clock
-        self._most = most
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
-
-    def take(self, name: str) -> None:
-        """Takes one. Raises ResourceExhausted TOO_MANY_REQUESTS with the time to come back."""
-        now = self._clock()
-        bucket = self._buckets.pop(name, None) or _Bucket(self._burst, now)
-        grown = bucket.tokens + (now - bucket.time) * self._per_micro
-        bucket.tokens, bucket.time = min(grown, float(self._burst)), now
-        self._buckets[name] = bucket
-        if len(self._buckets) > self._most:
-            self._buckets.popitem(last=False)
-        if bucket.tokens < 1:
-            wait = (1 - bucket.tokens) / self._per_micro / _SECOND
-            raise ResourceExhausted(
-                "TOO_MANY_REQUESTS", "too many forms were sent; try again later", retry_after=wait
-            )
-        bucket.tokens -= 1
+        heard = (v.decode("latin-1") for k, v in scope["headers"] if k == b"x-forwarded-for")
+        direct = behind_proxies(",".join(heard), direct, proxies)
+    return client_of(direct)

@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from tracechain.app.limits import Limits
 from tracechain.app.linking import Known, Linking
 from tracechain.domain.digital_link import KEYS, DigitalLink, parse_link
 from tracechain.domain.errors import InvalidArgument, NotFound
 from tracechain.domain.link_set import DEFAULT, VOCABULARY, Link, choose
 from tracechain.domain.region import Region
+from tracechain.web.guard import client_in
 from tracechain.web.negotiation import media_type, weights
 from tracechain.web.pages import Pages, language_of
 from tracechain.web.scan_page import said
@@ -38,8 +40,18 @@ _RECALLS = "gs1:recallStatus"
 class DigitalLinks:
     """Answers every path that holds a GS1 key."""
 
-    def __init__(self, linking: Linking, units: Units, pages: Pages, resolver: str) -> None:
+    def __init__(
+        self,
+        linking: Linking,
+        units: Units,
+        pages: Pages,
+        limits: Limits,
+        resolver: str,
+        proxies: int,
+    ) -> None:
         self._linking = linking
+        self._limits = limits
+        self._proxies = proxies
         self._units = units
         self._pages = pages
         self._resolver = resolver
@@ -48,7 +60,9 @@ class DigitalLinks:
         """The page, the redirect or the link set. Raises NotFound, InvalidArgument, Unavailable,
         ResourceExhausted."""
         scope = request.scope
-        if (answer := await self._units.at_once(scope)) is not None:
+        client = client_in(scope, self._proxies)
+        self._limits.call(client)
+        if (answer := await self._units.at_once(scope, client)) is not None:
             return answer
         link = parse_link(
             scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
@@ -65,7 +79,7 @@ class DigitalLinks:
             return await self._redirect(request, link, wanted)
         if link.is_unit:
             show = self._units.html if kind == HTML else self._units.json
-            return await show(request, link)
+            return await show(request, link, client)
         if link.key == "01":
             return await self._goods(request, link, kind)
         if link.key == "00":

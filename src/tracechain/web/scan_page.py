@@ -30,11 +30,12 @@ SLOTS = ("code", "quoted", "here", "gtin", "serial", "first", "count", "claimed"
 
 
 class Pieces(NamedTuple):
-    """A page cut at its slots: text, slot, text, …, text, in UTF-8; slots by their place in SLOTS.
-    `kept` holds what the key names by its identity, so that no other object can take its place."""
+    """A page cut at its slots: text, nothing, text, …, text, in UTF-8, and for each slot where in
+    `parts` it lies and which of SLOTS it is. `kept` holds what the key names by its identity, so
+    that no other object can take its place."""
 
-    texts: tuple[bytes, ...]
-    slots: tuple[int, ...]
+    parts: list[bytes]
+    slots: tuple[tuple[int, int], ...]
     kept: tuple[object, ...]
 
 
@@ -86,23 +87,22 @@ class ScanPage:
             moment(verdict.claim_time, lang),
             token,
         )
-        texts = pieces.texts
-        parts = [texts[0]]
-        for at, slot in enumerate(pieces.slots, 1):
-            parts.append(values[slot].encode())
-            parts.append(texts[at])
+        encoded = [value.encode() for value in values]
+        parts = pieces.parts.copy()
+        for at, slot in pieces.slots:
+            parts[at] = encoded[slot]
         return b"".join(parts)
 
     async def _pieces(self, verdict: Verdict, lang: Language) -> Pieces:
         hops = await self._journeys.of(verdict.steps)
         text = self._pages.render("unit.html", lang, self._values(verdict, hops, lang))
         first, *rest = text.split(self._cut)
-        slots, texts = [], [first.encode()]
+        slots, parts = [], [first.encode()]
         for part in rest:
             slot, _, behind = part.partition("]")
-            slots.append(SLOTS.index(slot))
-            texts.append(behind.encode())
-        return Pieces(tuple(texts), tuple(slots), (verdict.batch, verdict.steps))
+            slots.append((len(parts), SLOTS.index(slot)))
+            parts += [b"", behind.encode()]
+        return Pieces(parts, tuple(slots), (verdict.batch, verdict.steps))
 
     def _values(
         self, verdict: Verdict, hops: Sequence[Hop], lang: Language

@@ -12,13 +12,14 @@ from starlette.types import ASGIApp
 from tracechain.app.claiming import Claiming
 from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
+from tracechain.app.limits import Limits
 from tracechain.app.linking import Linking
 from tracechain.app.notices import Notices
 from tracechain.app.ports import Clock
 from tracechain.app.reporting import Reporting
 from tracechain.app.scanning import Scanning
 from tracechain.web.app import Route, Site
-from tracechain.web.forms import Forms, Limits
+from tracechain.web.forms import Forms
 from tracechain.web.guard import FormTokens
 from tracechain.web.pages import Pages
 from tracechain.web.published import Published
@@ -59,8 +60,8 @@ def make_site(
     pages = Pages(static, resolver)
     tokens = FormTokens(form_key, s.clock)
     scan = ScanForm(pages, resolver)
-    units = Units(s.scanning, s.journeys, pages, tokens, s.clock, resolver)
-    links = DigitalLinks(s.linking, units, pages, resolver)
+    units = Units(s.scanning, s.journeys, pages, limits, tokens, s.clock, resolver)
+    links = DigitalLinks(s.linking, units, pages, limits, resolver, proxies)
     published = Published(s.keyring, s.notices, pages, f"https://{resolver}")
     forms = Forms(pages, s.claiming, s.reporting, tokens, limits, resolver, proxies)
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracechain.app.journeys import Journeys
+from tracechain.app.limits import Limits
 from tracechain.app.ports import Clock
 from tracechain.app.scanning import Scanning, ScanRequest
 from tracechain.domain.digital_link import DigitalLink
@@ -70,6 +71,7 @@ class Units:
         scanning: Scanning,
         journeys: Journeys,
         pages: Pages,
+        limits: Limits,
         tokens: FormTokens,
         clock: Clock,
         resolver: str,
@@ -78,11 +80,12 @@ class Units:
         self._journeys = journeys
         self._pages = pages
         self._page = ScanPage(pages, journeys)
+        self._limits = limits
         self._tokens = tokens
         self._clock = clock
         self._resolver = resolver
 
-    async def html(self, request: Request, link: DigitalLink) -> ASGIApp:
+    async def html(self, request: Request, link: DigitalLink, client: str) -> ASGIApp:
         """The page for a person. Raises Unavailable, ResourceExhausted: see Scanning.verify."""
         scope = request.scope
         visit = visit_of(scope)
@@ -95,11 +98,11 @@ class Units:
         here = f"{link.path}?91={quote(link.token, safe='')}&" if link.token else f"{link.path}?"
         known, lang = device_of(scope), language_of(request)
         device = known or fresh()
-        verdict = await self._scanned(code, known, device)
+        verdict = await self._scanned(code, client, known, device)
         place = place_of(code, here)
         return await self._shown(verdict, lang, place, link.path, code, known, device)
 
-    async def at_once(self, scope: Scope) -> ASGIApp | None:
+    async def at_once(self, scope: Scope, client: str) -> ASGIApp | None:
         """The page of a code in its one spelling, for a person's browser: the way that nearly all
         requests go, read no more often than once. None for all else. Raises as `html` does."""
         target = scope["raw_path"] + b"?" + scope["query_string"]
@@ -122,7 +125,7 @@ class Units:
         text = target.decode()
         code = f"https://{self._resolver}{text}"
         device = known or fresh()
-        verdict = await self._scanned(code, known, device)
+        verdict = await self._scanned(code, client, known, device)
         if verdict.reasons[0] is VerdictReason.MALFORMED_CODE:
             # What is wrong with it is said by who reads it piece by piece; nothing was recorded.
             return None
@@ -131,7 +134,8 @@ class Units:
         place = Place(code, code, f"{text}&amp;")
         return await self._shown(verdict, lang, place, found[1].decode(), code, known, device)
 
-    async def _scanned(self, code: str, known: str, device: str) -> Verdict:
+    async def _scanned(self, code: str, client: str, known: str, device: str) -> Verdict:
+        self._limits.look(client, code)
         # A device that has no mark yet scans without one: a phone that takes no cookies would
         # else look like another phone each time.
         once = f"{device}{self._clock() // _SAME_SCAN}"
@@ -157,7 +161,7 @@ class Units:
             headers.append(cookie(device))
         return Ready(headers, body)
 
-    async def json(self, request: Request, link: DigitalLink) -> ASGIApp:
+    async def json(self, request: Request, link: DigitalLink, client: str) -> ASGIApp:
         """The verdict for a program. Raises as `html` does."""
         headers = {
             "cache-control": "no-store",
@@ -167,7 +171,9 @@ class Units:
         }
         if request.method == "HEAD":
             return Response(b"", 200, headers, "application/json")
-        verdict = await self._scanning.verify(ScanRequest(link.code(self._resolver)))
+        code = link.code(self._resolver)
+        self._limits.look(client, code)
+        verdict = await self._scanning.verify(ScanRequest(code))
         hops = await self._journeys.of(verdict.steps)
         text = json.dumps(verdict_json(verdict, hops, self._clock()), ensure_ascii=False)
         return Response(text, 200, headers, "application/json")

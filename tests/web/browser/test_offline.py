@@ -94,7 +94,7 @@ async def test_without_a_network(
 
             expected = {
                 codes.genuine: ("AUTHENTIC", "签名正确：该码由厂家签发"),
-                codes.forged: ("FALSE", "该码系伪造"),
+                codes.forged: ("FALSE", "伪造的码"),
                 codes.revoked: ("KEY_REVOKED", "密钥已被撤销"),
                 codes.compact: ("NOT_SIGNED", "只能由本服务联网查询"),
                 codes.unknown: ("UNKNOWN_KEY", "没有该码所用的密钥"),

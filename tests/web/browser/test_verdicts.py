@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Route, expect
@@ -9,6 +11,7 @@ from playwright.async_api import Page, Route, expect
 from tests.support.service import World
 from tests.support.verdicts import OUTCOMES, codes_of_every_verdict
 from tests.web.browser.conftest import DESKTOP, PHONE, Surfer, shoot
+from tests.web.browser.test_quality import faults
 from tracechain.domain.verdict import Outcome, VerdictReason
 from tracechain.domain.wording import headline, words
 
@@ -56,31 +59,42 @@ async def test_every_verdict(
     assert wrong == []
 
 
+# All that is looked at, in one turn.
+_SHOWN = """() => {
+  const one = (selector) => document.querySelector(selector);
+  return {
+    ...one("#scan").dataset,
+    headline: one("h1").innerText,
+    said: one(".verdict").innerText,
+    check: one("#browser-check").innerText,
+    lang: document.documentElement.lang,
+    icons: document.querySelectorAll(".verdict svg").length,
+    advice: document.querySelectorAll("main li").length,
+    sideways: document.documentElement.scrollWidth > innerWidth,
+  };
+}"""
+
+
 async def _faults(page: Page, reason: VerdictReason, lang: str, scripts: bool) -> list[str]:
     """What a page shows otherwise than it should."""
     outcome = OUTCOMES.get(reason, Outcome.CAUTION)
-    main = page.locator("#scan")
-    said = await page.locator(".verdict").inner_text()
-    shown = await main.evaluate("(main) => ({ ...main.dataset })") if await main.count() else {}
-    width = "document.documentElement.scrollWidth <= innerWidth"
-    expectations = {
-        "outcome": shown.get("outcome") == outcome.value,
-        "reason": shown.get("reasons", "").split(" ")[0] == reason.value,
-        "headline": (await page.locator("h1").inner_text()) == _in(lang, headline(outcome)),
-        "words": _in(lang, words(reason)) in said,
-        "language": await page.get_attribute("html", "lang") == {"zh": "zh-CN", "en": "en"}[lang],
-        "an icon beside the words": await page.locator(".verdict svg").count() == 1,
-        "what to do now": await page.locator("main li").count() > 0,
-        "no scrolling sideways": not scripts or await page.evaluate(width),
-    }
+    status = CHECKED.get(reason, "AUTHENTIC")
     if scripts:
-        check = page.locator("#browser-check")
-        status = CHECKED.get(reason, "AUTHENTIC")
-        await expect(check).to_have_attribute("data-status", status)
-        text = await check.inner_text()
-        expectations["the browser's own check"] = text.startswith(SIGNS.get(status, "–"))
-    else:
-        expectations["nothing promised"] = (await page.inner_text("#browser-check")) == ""
+        await expect(page.locator("#browser-check")).to_have_attribute("data-status", status)
+    shown = await page.evaluate(_SHOWN)
+    expectations = {
+        "outcome": shown["outcome"] == outcome.value,
+        "reason": shown["reasons"].split(" ")[0] == reason.value,
+        "headline": shown["headline"] == _in(lang, headline(outcome)),
+        "words": _in(lang, words(reason)) in shown["said"],
+        "language": shown["lang"] == {"zh": "zh-CN", "en": "en"}[lang],
+        "an icon beside the words": shown["icons"] == 1,
+        "what to do now": shown["advice"] > 0,
+        "no scrolling sideways": not shown["sideways"],
+        "the browser's own check": (
+            shown["check"].startswith(SIGNS.get(status, "–")) if scripts else shown["check"] == ""
+        ),
+    }
     return [name for name, holds in expectations.items() if not holds]
 
 
@@ -119,3 +133,16 @@ async def test_a_server_that_praises_a_forged_code_is_contradicted(
         await expect(page.locator("#scan")).to_have_attribute("data-outcome", "genuine")
         await expect(page.locator("#browser-check")).to_have_attribute("data-status", "FALSE")
         await expect(page.locator("#browser-check")).to_contain_text("该码系伪造")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_tone_can_be_read(
+    surfer: Surfer, codes: dict[VerdictReason, str], scheme: str
+) -> None:
+    excused = ("Failed to load resource: the server responded with a status of 400",)
+    tones: Any = {"color_scheme": scheme}
+    async with surfer.page("zh", PHONE, excused, **tones) as page:
+        for reason in ("CLAIMED", "RECALLED_BATCH", "TOKEN_FALSE", "MALFORMED_CODE"):
+            await page.goto(surfer.path(codes[VerdictReason(reason)]))
+            assert await faults(page) == [], reason
+            await shoot(page, f"tone-{reason.lower()}-{scheme}")

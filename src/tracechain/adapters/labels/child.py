@@ -1,7 +1,7 @@
 """What a process that draws labels runs: `python -m tracechain.adapters.labels.child`.
 
 Requests are (plan, labels), answers (failed, what was drawn or what was raised): pickles between
-two of our own processes over a private socket pair. Light to start: it knows the domain and segno.
+two of our own processes over a private socket pair.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import pickle
 
 from tracechain.adapters.child_process import requests
-from tracechain.adapters.labels.drawing import draw_labels
 
 
 def main() -> None:
     """Works until its input ends."""
+    # Imported here: the service names this module, and draws nothing itself.
+    from tracechain.adapters.labels.drawing import draw_labels
+
     asked = requests()
     next(asked)
     for request, answer in asked:

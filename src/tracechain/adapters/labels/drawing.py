@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracechain.adapters.labels import pdf, symbol, zpl
-from tracechain.app.ports import FilePart, LabelBinding
+from tracechain.app.ports import FilePart
 from tracechain.domain.label import Label, LabelFormat
 from tracechain.domain.label_design import LabelPlan
 
@@ -25,20 +25,3 @@ def draw_labels(plan: LabelPlan, labels: Sequence[Label]) -> list[FilePart]:
             return pdf.draw_pages(plan, labels)
         case LabelFormat.ZPL:
             return zpl.draw_rows(plan, labels)
-
-
-def bind_labels(plan: LabelPlan) -> LabelBinding:
-    """See LabelPress.bind."""
-    return pdf.PdfBinding(plan) if plan.spec.format is LabelFormat.PDF else _AsDrawn()
-
-
-class _AsDrawn:
-    """Files that are what was drawn, one part behind the other."""
-
-    def add(self, drawn: Sequence[FilePart]) -> list[FilePart]:
-        """See LabelBinding."""
-        return list(drawn)
-
-    def end(self) -> list[FilePart]:
-        """See LabelBinding."""
-        return []

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import cast
 
 import structlog
 
 from tracechain.adapters.child_process import ChildProcess
 from tracechain.adapters.labels import child
-from tracechain.adapters.labels.drawing import bind_labels
-from tracechain.app.ports import FilePart, LabelBinding
+from tracechain.adapters.labels.binding import bound
+from tracechain.app.ports import DrawnLabels, FilePart
 from tracechain.domain.errors import Unavailable
-from tracechain.domain.label import Label
+from tracechain.domain.label import Label, LabelFormat
 from tracechain.domain.label_design import LabelPlan
 
 _LOG = structlog.get_logger(__name__)
@@ -32,6 +32,7 @@ class PooledLabels:
         self._processes = processes
         self._children: list[ChildProcess] = []
         self._starting = asyncio.Lock()
+        self._joining = asyncio.Lock()
 
     async def draw(self, plan: LabelPlan, labels: Sequence[Label]) -> list[FilePart]:
         """See LabelPress. Raises Unavailable where no process lasts, RuntimeError for a defect."""
@@ -49,9 +50,11 @@ class PooledLabels:
             return cast("list[FilePart]", result)
         raise Unavailable("LABELS_UNAVAILABLE", "the processes that draw labels do not last")
 
-    def bind(self, plan: LabelPlan) -> LabelBinding:
-        """See LabelPress."""
-        return bind_labels(plan)
+    def bind(
+        self, plan: LabelPlan, drawn: AsyncGenerator[DrawnLabels, None]
+    ) -> AsyncGenerator[DrawnLabels, None]:
+        """See LabelPress. Raises Unavailable where there is no room for sheets."""
+        return bound(drawn, self._joining) if plan.spec.format is LabelFormat.PDF else drawn
 
     async def _free(self) -> ChildProcess:
         async with self._starting:

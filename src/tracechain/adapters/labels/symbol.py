@@ -1,17 +1,26 @@
-"""QR codes as files: SVG and PNG by segno, each of the planned size and with its quiet zone."""
+"""QR codes by segno: as modules, and as SVG and PNG of the planned size with its quiet zone."""
 
 from __future__ import annotations
 
 import io
 
-from tracechain.adapters.labels.masking import masked
+import segno
+
 from tracechain.domain.qr import QUIET_ZONE, Symbol
+
+
+def qr_code(uri: str, symbol: Symbol) -> segno.QRCode:
+    """The code of the planned version and level; segno takes the mask of the lowest penalty
+    (ISO/IEC 18004:2024, 7.8.3)."""
+    return segno.make_qr(
+        uri, version=symbol.version, error=symbol.level.value, mode="byte", boost_error=False
+    )
 
 
 def svg(uri: str, symbol: Symbol) -> bytes:
     """An SVG of the planned size in millimetres."""
     out = io.BytesIO()
-    masked(uri, symbol).save(
+    qr_code(uri, symbol).save(
         out,
         kind="svg",
         scale=round(symbol.module_mm, 4),
@@ -25,5 +34,5 @@ def svg(uri: str, symbol: Symbol) -> bytes:
 def png(uri: str, symbol: Symbol) -> bytes:
     """A PNG of one bit a pixel that says its resolution."""
     out = io.BytesIO()
-    masked(uri, symbol).save(out, kind="png", scale=symbol.dots, dpi=symbol.dpi, border=QUIET_ZONE)
+    qr_code(uri, symbol).save(out, kind="png", scale=symbol.dots, dpi=symbol.dpi, border=QUIET_ZONE)
     return out.getvalue()

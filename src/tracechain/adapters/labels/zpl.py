@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tracechain.adapters.labels.masking import masked_rows
+from tracechain.adapters.labels.symbol import qr_code
 from tracechain.app.ports import FilePart
 from tracechain.domain.label import Label
 from tracechain.domain.label_design import Design, LabelPlan, Line
@@ -45,8 +45,8 @@ def _label(plan: LabelPlan, design: Design, label: Label, x: float, y: float) ->
     symbol = plan.symbol
     quiet = QUIET_ZONE * symbol.dots
     left, top = round((x + design.qr_x) * dots) + quiet, round((y + design.qr_y) * dots) + quiet
-    _, rows = masked_rows(label.uri, symbol)
-    yield f"^FO{left},{top}{_graphic(rows, symbol.dots)}^FS\n"
+    modules = qr_code(label.uri, symbol).matrix
+    yield f"^FO{left},{top}{_graphic(modules, symbol.dots)}^FS\n"
     if design.panel is not None:
         panel = design.panel
         yield (
@@ -57,12 +57,12 @@ def _label(plan: LabelPlan, design: Design, label: Label, x: float, y: float) ->
         yield _text(line, x, y, plan)
 
 
-def _graphic(modules: Sequence[str], scale: int) -> str:
+def _graphic(modules: Sequence[bytearray], scale: int) -> str:
     """A picture in which each module is a square of `scale` dots."""
     wide = (len(modules) * scale + 7) // 8
     lines = []
     for row in modules:
-        bits = "".join(module * scale for module in row).ljust(wide * 8, "0")
+        bits = "".join(str(module) * scale for module in row).ljust(wide * 8, "0")
         lines.append(f"{int(bits, 2):0{wide * 2}X}{':' * (scale - 1)}")
     total = wide * len(modules) * scale
     return f"^GFA,{total},{total},{wide},{''.join(lines)}"

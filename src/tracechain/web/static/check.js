@@ -2,7 +2,7 @@
 // only of what the holder of an issuer's key signed; everything that it cannot check it names.
 
 import { isSignedBy, readCode } from "./code.js";
-import { loadKeys, loadRevocations } from "./keys.js";
+import { loadKeys, loadRevocations, revoke } from "./keys.js";
 
 /** One of these is the status of a check; the same words as in the Python client's offline.py,
  * and two for what only a browser lacks. */
@@ -35,18 +35,21 @@ export async function judge(code, keySet) {
 }
 
 /** Checks the code that `text` spells. Answers { status, code, time }: `time`, in milliseconds, is
- * that of the keys, null where none were needed. `urls` has `keys` and, where there is one, the
- * list of `revocations`. */
+ * that of the keys, null where none were needed. `urls` are those of `keys` and `revocations`. */
 export async function check(text, resolver, urls) {
   const code = readCode(text, resolver);
   if (code === null || code.algorithm === null) {
     return { status: await judge(code, null), code, time: null };
   }
   try {
-    let keySet = await loadKeys(urls.keys);
+    // Both at once: on a slow phone each wait is long.
+    let [keySet, revoked] = await Promise.all([
+      loadKeys(urls.keys),
+      loadRevocations(urls.revocations),
+    ]);
     // The key may be younger than a cached set; only the service can tell.
     if (keySet.get(code.keyId) === undefined) keySet = await loadKeys(urls.keys, true);
-    if (urls.revocations) await loadRevocations(urls.revocations, keySet);
+    revoke(keySet, revoked);
     return { status: await judge(code, keySet), code, time: keySet.time };
   } catch {
     return { status: STATUS.NO_KEYS, code, time: null };

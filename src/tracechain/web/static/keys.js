@@ -21,10 +21,14 @@ export async function loadKeys(url, fresh = false) {
   return { time, get: (keyId) => keys.get(keyId) };
 }
 
-/** Marks in `keySet` what the revocation list at `url` knows and the set does not; the set's time
- * becomes the older of both. Rejects where there is no list to be had. */
-export async function loadRevocations(url, keySet) {
-  const { document, time } = await load(url, false);
+/** The revocation list at `url`, for revoke(). Rejects where there is none to be had. */
+export function loadRevocations(url) {
+  return load(url, false);
+}
+
+/** Marks in `keySet` what a revocation list knows and the set does not; the set's time becomes the
+ * older of both. */
+export function revoke(keySet, { document, time }) {
   for (const { kid, revoked_at: revokedAt } of document.keys) {
     const key = keySet.get(Number(kid));
     if (key && key.revoked === null) key.revoked = revokedAt;

@@ -33,6 +33,7 @@ async function show(page) {
     const age = words.age(Date.now() - time);
     lines.push(words.plain("keysAsOf", { time: words.time(time), age }));
   }
+  if (status === STATUS.FALSE) lines.push(words.plain("forgedAdvice"));
   if (recalls?.lots.length) {
     const separator = lang === "en" ? ", " : "、";
     lines.push(words.plain("recallOfProduct", { lots: recalls.lots.join(separator) }));
@@ -42,6 +43,8 @@ async function show(page) {
     const verdict = page.querySelector("#offline-verdict");
     verdict.classList.replace("none", "bad");
     verdict.querySelector(".sign").textContent = "✕";
+    verdict.querySelector("h1").textContent = words.plain("forged");
+    verdict.querySelector("#offline-lead").hidden = true;
   }
   page.dataset.status = status;
   page.querySelector("#offline-result").replaceChildren(...lines.map((line) => element("p", line)));

@@ -88,6 +88,11 @@ const PLAIN = {
     "签名正确：该码由厂家签发。标签可能被复制。",
     "The signature is right: the manufacturer issued this code. The label may still be a copy.",
   ],
+  forged: ["伪造的码", "Forged code"],
+  forgedAdvice: [
+    "请勿购买、食用或使用，保留包装和购货凭证，并举报（12315）。",
+    "Do not buy or use the product. Keep the package and the receipt, and report it (12315).",
+  ],
   notChecked: ["未能核对：", "What could not be checked:"],
   notHistory: [
     "此前是否有人查询过（被复制的标签要靠查询记录识别）",

@@ -226,6 +226,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The setting redis_url names no server."""
     ERROR_REASON_LABELS_UNAVAILABLE: _ErrorReason.ValueType  # 219
     """The processes that draw labels do not last; repeat later."""
+    ERROR_REASON_LIMITS_UNAVAILABLE: _ErrorReason.ValueType  # 220
+    """How often this was tried cannot be counted now, so it is not taken; repeat later."""
     ERROR_REASON_PAGE_NOT_FOUND: _ErrorReason.ValueType  # 230
     """No page, file or thing is at this address."""
     ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 231
@@ -247,7 +249,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_FOREIGN_ORIGIN: _ErrorReason.ValueType  # 239
     """Another site sent the form."""
     ERROR_REASON_TOO_MANY_REQUESTS: _ErrorReason.ValueType  # 240
-    """Too many forms from one client or for one code; later again."""
+    """More than one client, one party or one code may have; ErrorInfo's `limit` says of what, and
+    RetryInfo when there is more.
+    """
     ERROR_REASON_BODY_TOO_LARGE: _ErrorReason.ValueType  # 241
     """The body of the request is larger than is taken."""
     ERROR_REASON_INVALID_FORM: _ErrorReason.ValueType  # 243
@@ -475,6 +479,8 @@ ERROR_REASON_REDIS_URL_INVALID: ErrorReason.ValueType  # 214
 """The setting redis_url names no server."""
 ERROR_REASON_LABELS_UNAVAILABLE: ErrorReason.ValueType  # 219
 """The processes that draw labels do not last; repeat later."""
+ERROR_REASON_LIMITS_UNAVAILABLE: ErrorReason.ValueType  # 220
+"""How often this was tried cannot be counted now, so it is not taken; repeat later."""
 ERROR_REASON_PAGE_NOT_FOUND: ErrorReason.ValueType  # 230
 """No page, file or thing is at this address."""
 ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 231
@@ -496,7 +502,9 @@ ERROR_REASON_FORM_REFUSED: ErrorReason.ValueType  # 238
 ERROR_REASON_FOREIGN_ORIGIN: ErrorReason.ValueType  # 239
 """Another site sent the form."""
 ERROR_REASON_TOO_MANY_REQUESTS: ErrorReason.ValueType  # 240
-"""Too many forms from one client or for one code; later again."""
+"""More than one client, one party or one code may have; ErrorInfo's `limit` says of what, and
+RetryInfo when there is more.
+"""
 ERROR_REASON_BODY_TOO_LARGE: ErrorReason.ValueType  # 241
 """The body of the request is larger than is taken."""
 ERROR_REASON_INVALID_FORM: ErrorReason.ValueType  # 243
