@@ -64,6 +64,7 @@ from tracechain.app.reading import Reading
 from tracechain.app.recalling import Recalling
 from tracechain.app.reporting import Reporting
 from tracechain.app.resolving import Resolver
+from tracechain.app.retaining import Retaining
 from tracechain.app.scanning import Scanning
 from tracechain.app.stories import Stories
 from tracechain.app.tracing import Tracing
@@ -71,6 +72,7 @@ from tracechain.app.visibility import Visibility
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.rate import Rate
+from tracechain.domain.retention import Retention
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
@@ -92,6 +94,8 @@ from tracechain.web.site import Services, make_site
 _LOG = structlog.get_logger(__name__)
 # How long codes wait at most for others to be proved with, in seconds.
 _PROOF_LINGER = 0.004
+# How often a process asks whether it is its turn to drop what is old, in seconds.
+_RETENTION_EVERY = 600.0
 
 
 def clock() -> int:
@@ -312,6 +316,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         mounts=json_api(gate, servicers, settings),
     )
     polls = [asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000))]
+    retaining = Retaining(
+        store,
+        Retention(settings.scans_keep_days, settings.reports_keep_days, settings.audit_keep_days),
+        clock,
+    )
+    polls.append(asyncio.create_task(_poll("retention", retaining.run, _RETENTION_EVERY)))
     if settings.http_listen:
         every = settings.recall_poll_ms / 1000
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
@@ -356,7 +366,7 @@ def rates(settings: Settings) -> Rates:
 
 
 async def _poll(
-    what: str, refresh: Callable[[], Awaitable[None]], interval: float, *, at_once: bool = False
+    what: str, refresh: Callable[[], Awaitable[object]], interval: float, *, at_once: bool = False
 ) -> None:
     if not at_once:
         await asyncio.sleep(interval)

@@ -22,6 +22,7 @@ from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Allocation, Batch, Product
 from tracechain.domain.recall import Recall
 from tracechain.domain.report import Report
+from tracechain.domain.retention import Kept
 from tracechain.domain.scan import Scan, ScanHistory
 from tracechain.domain.touch import Thing, Touch
 
@@ -248,7 +249,30 @@ class AuditStore(Protocol):
         """Records that fit, in the order of their time and id, at most `limit`."""
 
 
-class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, AuditStore, Protocol):
+class DropStep(NamedTuple):
+    """What one step dropped, and the place that the next goes on behind; None at the end."""
+
+    dropped: int
+    after: tuple[object, ...] | None
+
+
+class RetentionStore(Protocol):
+    """Dropping what is old, and whose turn it is to do so."""
+
+    async def take_turn(self, now: int, until: int) -> bool:
+        """Takes the turn until a moment, where nobody has it now."""
+
+    async def pass_turn(self, held: int, until: int) -> bool:
+        """Moves the end of the turn that ends at `held`; False where another has taken it."""
+
+    async def drop_old(self, what: Kept, before: int, after: tuple[object, ...]) -> DropStep:
+        """One small step: of the next rows behind a place, () for the first, drops those from
+        before a moment."""
+
+
+class Store(
+    Directory, BatchStore, EventStore, ScanStore, PublicStore, AuditStore, RetentionStore, Protocol
+):
     """All of it, as one deployment provides it. One conformance suite runs over each."""
 
     async def check(self) -> None:

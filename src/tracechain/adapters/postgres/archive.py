@@ -28,7 +28,8 @@ from tracechain.app.archive import PAGE, Column, Key, Kind, Row, StoreRefused, T
 _TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.BYTES: "bytea"}
 
 
-def _arrays(of: Sequence[Column]) -> str:
+def arrays_of(of: Sequence[Column]) -> str:
+    """Parameters from $1 on: one array for each column."""
     return ", ".join(f"${n}::{_TYPES[column.kind]}[]" for n, column in enumerate(of, 1))
 
 
@@ -63,12 +64,12 @@ _NEXT_PAGE = _registered("NEXT_PAGE", {
 })  # fmt: skip
 _FIND = _registered("FIND", {
     t.name: f"SELECT {', '.join(t.names)} FROM {t.name} WHERE {t.key[0]} = ANY($1) "
-    f"AND ({_key(t)}) IN (SELECT * FROM unnest({_arrays(_key_columns(t))}))"
+    f"AND ({_key(t)}) IN (SELECT * FROM unnest({arrays_of(_key_columns(t))}))"
     for t in TABLES
 })  # fmt: skip
 _LOAD = _registered("LOAD", {
     t.name: f"INSERT INTO {t.name} ({', '.join(t.names)}) "
-    f"SELECT * FROM unnest({_arrays(t.columns)})"
+    f"SELECT * FROM unnest({arrays_of(t.columns)})"
     for t in TABLES
 })  # fmt: skip
 _NO_COUNTERS = statement("NO_COUNTERS", "DELETE FROM counter", maintenance=True)

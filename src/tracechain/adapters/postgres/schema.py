@@ -173,3 +173,9 @@ def _making(template: Statement, name: str, month: int) -> Work[None]:
 def _start(month: int) -> int:
     begin = datetime.datetime(month // 12, month % 12 + 1, 1, tzinfo=datetime.UTC)
     return int(begin.timestamp()) * _MICROSECONDS
+
+
+def month_end(partition: str) -> int:
+    """When the month of a partition (`scan_y2026m11`) is over, in microseconds."""
+    year, month = partition[-7:-3], partition[-2:]
+    return _start(int(year) * 12 + int(month))
