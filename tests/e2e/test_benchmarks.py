@@ -60,3 +60,9 @@ def test_the_measure_of_limits_runs() -> None:
     assert found["neighbour"]["neighbour_refused"] == 0
     assert found["guesses"]["hits"] == 0
     assert found["guesses"]["store_calls"] == {}
+
+
+def test_the_measure_of_pages_runs() -> None:
+    found = measured("web")
+    assert min(found["pages_per_second"].values()) > 0
+    assert found["page_bytes"] < 16_000

@@ -21,6 +21,7 @@ from tests.support.service import Lot, World, outcome, refused
 from tests.support.zpl import print_zpl
 from tracechain.adapters.labels import binding
 from tracechain.adapters.labels.press import PooledLabels
+from tracechain.domain import label_design
 from tracechain.v1 import issuance_pb2 as pb
 
 SVG, PNG, PDF, ZPL = (
@@ -153,6 +154,18 @@ async def test_what_cannot_be_drawn_says_why(
     error = await refused(ask(lot, **{"format": PDF, **fields}))
     assert (error.code.name, error.reason) == (code, reason)
     assert error.violations == (((field, reason),) if field else ())
+
+
+async def test_an_order_of_more_pages_than_a_pdf_has_is_asked_for_in_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_design, "PDF_PAGES", 2)
+    lot = await world.lot(quantity=5)
+    await lot.issue(5, "o")
+    error = await refused(ask(lot, layout="60x40"))
+    assert error.violations == (("count", "INVALID_QUANTITY"),)
+    plan, _ = await rendered(ask(lot, layout="60x40", offset=3))
+    assert plan.page_count == 2
 
 
 async def test_an_order_of_another_batch_is_none_of_this_one(world: World) -> None:

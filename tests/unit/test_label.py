@@ -177,6 +177,17 @@ def test_a_label_on_which_codes_are_too_small_to_scan_is_warned_of() -> None:
     assert reason_of(error) == ("layout", "LABEL_TOO_SMALL")
 
 
+@pytest.mark.parametrize(("layout", "most"), [("a4-3x8", 240_000), ("60x40", 10_000)])
+def test_a_pdf_has_so_many_pages_and_other_formats_have_no_end(layout: str, most: int) -> None:
+    plan = planned(LabelFormat.PDF, layout)
+    plan.check_count(most)
+    with pytest.raises(InvalidArgument, match=f"{most} labels of this layout") as error:
+        plan.check_count(most + 1)
+    assert reason_of(error) == ("count", "INVALID_QUANTITY")
+    for format in (LabelFormat.ZPL, LabelFormat.SVG):
+        planned(format).check_count(10_000_000)
+
+
 def test_a_batch_that_does_not_expire_has_no_day() -> None:
     plan = planned(LabelFormat.PDF, words=replace(TEXT, expiration_date=""))
     (label,) = made_labels(1)

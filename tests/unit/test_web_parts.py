@@ -1,4 +1,4 @@
-"""Negotiation, tokens and limits of forms, the table of errors, photographs, the map."""
+"""Negotiation, tokens of forms, the table of errors, photographs, the map."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from tracechain.adapters.photos import MAX_PIXELS, clean
 from tracechain.domain import errors, wording
-from tracechain.domain.errors import InvalidArgument, PermissionDenied, ResourceExhausted
+from tracechain.domain.errors import InvalidArgument, PermissionDenied
 from tracechain.domain.region import divisions
 from tracechain.domain.verdict import VerdictReason
 from tracechain.v1 import errors_pb2
 from tracechain.web import problems
-from tracechain.web.guard import LIFETIME_SECONDS, FormTokens, Limit
+from tracechain.web.guard import LIFETIME_SECONDS, FormTokens
 from tracechain.web.negotiation import language, media_type
 from tracechain.web.region_map import draw
 
@@ -112,33 +112,6 @@ def test_a_form_token_is_good_for_its_device_its_subject_and_its_time() -> None:
     watch.seconds += 1
     with pytest.raises(PermissionDenied):
         tokens.check(token, "device", "code")
-
-
-def test_a_limit_lets_a_burst_through_and_then_its_rate() -> None:
-    watch = Watch()
-    limit = Limit(3, 60, watch)
-    for _ in range(3):
-        limit.take("a")
-    with pytest.raises(ResourceExhausted) as refused:
-        limit.take("a")
-    assert refused.value.retry_after == pytest.approx(60, abs=1)
-    limit.take("b")
-    watch.seconds += 60
-    limit.take("a")
-    with pytest.raises(ResourceExhausted):
-        limit.take("a")
-    watch.seconds += 3600 * 24
-    for _ in range(3):
-        limit.take("a")
-    with pytest.raises(ResourceExhausted):
-        limit.take("a")
-
-
-def test_a_limit_remembers_no_more_names_than_it_may() -> None:
-    limit = Limit(1, 1, Watch(), most=10)
-    for number in range(1000):
-        limit.take(str(number))
-    assert len(limit._buckets) == 10
 
 
 def picture(kind: str, size: tuple[int, int] = (80, 40), **options: object) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
 import grpc
@@ -28,6 +28,7 @@ from tracechain.domain.errors import (
     PermissionDenied,
     TracechainError,
     Unauthenticated,
+    Unavailable,
 )
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
@@ -124,6 +125,10 @@ class Gate:
 _MAX_REQUEST_ID = 64
 # Begins a stream; see Guard.answers.
 Begin = Callable[..., Awaitable[AsyncGenerator[Message, None]]]
+# How long, in seconds, a stream may bring no request, and an answer may lie unread.
+IDLE_SECONDS = 300.0
+STALL_SECONDS = 30.0
+_FAREWELL_SECONDS = 5.0
 
 
 class Guard:
@@ -198,8 +203,16 @@ class Guard:
     async def all_checked(
         self, requests: AsyncIterator[Message], client: str
     ) -> AsyncIterator[Message]:
-        """The requests of a stream, read no faster than a public method's client may ask."""
-        async for request in requests:
+        """The requests of a stream, read no faster than a public method's client may ask. Raises
+        Unavailable STREAM_STALLED where none comes for too long: a place is for who uses it."""
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    request = await anext(requests)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise stalled("nothing was sent") from None
             self.check(request)
             if self._roles is None:
                 await self.meter.paced(client)
@@ -334,12 +347,29 @@ class _Handlers:
         # Closed with ours: a generator that another one reads is else left to the collector.
         async with aclosing(answers):
             async for answer in answers:
-                await context.write(answer)
+                await _send(context, answer)
 
     async def _abort(self, context: _Context, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
             raise error
-        await context.abort(*self._guard.status(error))
+        # Who does not read its answers does not read this either, and is not waited for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await context.abort(*self._guard.status(error))
+
+
+async def _send(context: _Context, answer: Message) -> None:
+    """Sends an answer of a stream. Raises Unavailable STREAM_STALLED where it is not read."""
+    try:
+        async with asyncio.timeout(STALL_SECONDS):
+            await context.write(answer)
+    except TimeoutError:
+        raise stalled("the answers were not read") from None
+
+
+def stalled(what: str) -> Unavailable:
+    """What ends a stream that does not move."""
+    return Unavailable("STREAM_STALLED", f"{what} for too long; open the stream again")
 
 
 def _authorization(context: _Context) -> str:

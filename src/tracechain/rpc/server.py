@@ -15,6 +15,9 @@ from tracechain.domain.errors import Unavailable
 from tracechain.rpc.gate import Gate
 
 _MAX_METADATA = 16 * 1024
+_HANDSHAKE_MS = 10_000
+_IDLE_MS = 300_000
+_AGE_MS, _AGE_GRACE_MS = 3_600_000, 600_000
 # Calls that gRPC itself may keep unread. Its own refusal beyond has no reason and no time to come
 # back, so ours must come first: this is more than connections have places for.
 _MAX_UNREAD = 1 << 20
@@ -69,6 +72,13 @@ class RpcServer:
                 # A client may ask for signs of life no more often than this.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_time_ms", 60_000),
+                ("grpc.keepalive_timeout_ms", 20_000),
+                # Who connects and says nothing, or has nothing more to say, makes room; and no
+                # connection stays for ever, so that those who drip are gone in the end.
+                ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+                ("grpc.max_connection_idle_ms", _IDLE_MS),
+                ("grpc.max_connection_age_ms", _AGE_MS),
+                ("grpc.max_connection_age_grace_ms", _AGE_GRACE_MS),
             ],
         )
         self._server.add_generic_rpc_handlers(

@@ -58,6 +58,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A request or an answer is larger than is taken; the same again will not help."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 24
     """The time that the caller gave was over; what it asked for may have been done."""
+    ERROR_REASON_STREAM_STALLED: _ErrorReason.ValueType  # 26
+    """A stream brought no request, or its answers were not read, for too long; open it again."""
     ERROR_REASON_INVALID_GTIN: _ErrorReason.ValueType  # 30
     """Not a GTIN of 8, 12, 13 or 14 digits."""
     ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: _ErrorReason.ValueType  # 31
@@ -311,6 +313,8 @@ ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 23
 """A request or an answer is larger than is taken; the same again will not help."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 24
 """The time that the caller gave was over; what it asked for may have been done."""
+ERROR_REASON_STREAM_STALLED: ErrorReason.ValueType  # 26
+"""A stream brought no request, or its answers were not read, for too long; open it again."""
 ERROR_REASON_INVALID_GTIN: ErrorReason.ValueType  # 30
 """Not a GTIN of 8, 12, 13 or 14 digits."""
 ERROR_REASON_INVALID_GTIN_CHECK_DIGIT: ErrorReason.ValueType  # 31

@@ -8,6 +8,7 @@ lax, a few idle connections would keep everybody out.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from asyncio import TimerHandle
 from collections.abc import Generator
@@ -30,6 +31,8 @@ _HEAD_SECONDS = 10.0
 # How long a body may stand still.
 _BODY_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 15
+# How long an answer may lie unread.
+_UNREAD_SECONDS = 30.0
 
 
 class HttpServer:
@@ -132,16 +135,27 @@ class _Connection(HttpToolsProtocol):
         self._unfinished = False
         self._head_bytes = self._unread = 0
         self._timer: TimerHandle | None = None
+        self._unread_timer: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.most:
             transport.close()
             return
-        self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+        self._expect_head()
+
+    def pause_writing(self) -> None:
+        # What is sent waits for its reader, who may never read: it would hold the answer for ever.
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        self._forget_unread()
+        super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._forget_unread()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -149,14 +163,18 @@ class _Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if not self._unfinished:
-            self._disarm()
+            if self._in_head or self.cycle.response_complete:
+                # Line ends before a request, of which any number may stand there.
+                self._expect_head()
+            else:
+                self._disarm()
         elif self._in_head:
             # What has not come to its end is held by the parser, and counts as well.
             self._unread += len(data)
             if self._unread > MAX_HEAD:
                 self._refuse(431, "the head of the request is too large")
-            elif self._timer is None:
-                self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+            else:
+                self._expect_head()
         else:
             self._disarm()
             self._timer = self.loop.call_later(_BODY_SECONDS, self._too_slow)
@@ -188,6 +206,10 @@ class _Connection(HttpToolsProtocol):
         else:
             self._refuse(400, "this is no HTTP request")
 
+    def _expect_head(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+
     def _count(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD:
@@ -216,6 +238,18 @@ class _Connection(HttpToolsProtocol):
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
         self.transport.write(STATUS_LINE[status] + b"".join(lines) + b"\r\n" + words.encode())
         self.transport.close()
+
+    def _watch_reader(self, before: float = math.inf) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left < before:
+            self._unread_timer = self.loop.call_later(_UNREAD_SECONDS, self._watch_reader, left)
+        else:
+            self.transport.abort()
+
+    def _forget_unread(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _disarm(self) -> None:
         if self._timer is not None:

@@ -1,6 +1,6 @@
 """Forms as a person fills them in: the PIN under the scratch layer, a report with a photograph.
 
-On a service of this file's own: forms are counted by client, and all tests are one client.
+On a service of this file's own, so that its reports are all that an inspector sees.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ GPS, MAKE = 34853, 271
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The service of these tests."""
-    folder = tmp_path_factory.mktemp("forms")
-    async with running_world(folder, http_forms_per_client=300) as running:
+    async with running_world(tmp_path_factory.mktemp("forms")) as running:
         yield running
 
 

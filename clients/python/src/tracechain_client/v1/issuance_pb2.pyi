@@ -58,7 +58,9 @@ class _LabelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LabelForm
     LABEL_FORMAT_PNG: _LabelFormat.ValueType  # 2
     """A file for each QR code, `{serial}.png`, of one bit a pixel."""
     LABEL_FORMAT_PDF: _LabelFormat.ValueType  # 3
-    """One file, `labels.pdf`: sheets or a roll of labels with text. Fonts are not embedded."""
+    """One file, `labels.pdf`: sheets or a roll of labels with text, 10,000 pages at most; its first
+    part comes when the last label was drawn. Fonts are not embedded.
+    """
     LABEL_FORMAT_ZPL: _LabelFormat.ValueType  # 4
     """One file, `labels.zpl`: a roll of labels with text, for printers that know ZPL II."""
 
@@ -72,7 +74,9 @@ LABEL_FORMAT_SVG: LabelFormat.ValueType  # 1
 LABEL_FORMAT_PNG: LabelFormat.ValueType  # 2
 """A file for each QR code, `{serial}.png`, of one bit a pixel."""
 LABEL_FORMAT_PDF: LabelFormat.ValueType  # 3
-"""One file, `labels.pdf`: sheets or a roll of labels with text. Fonts are not embedded."""
+"""One file, `labels.pdf`: sheets or a roll of labels with text, 10,000 pages at most; its first
+part comes when the last label was drawn. Fonts are not embedded.
+"""
 LABEL_FORMAT_ZPL: LabelFormat.ValueType  # 4
 """One file, `labels.zpl`: a roll of labels with text, for printers that know ZPL II."""
 Global___LabelFormat: _TypeAlias = LabelFormat  # noqa: Y015
@@ -927,7 +931,7 @@ class RenderLabelsResponse(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     LABEL_COUNT_FIELD_NUMBER: _builtins.int
     label_count: _builtins.int
-    """How many labels are in this message."""
+    """How many more labels were drawn."""
     @_builtins.property
     def plan(self) -> Global___LabelPlan:
         """How they will look; in the first message only."""
