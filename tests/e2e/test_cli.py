@@ -397,7 +397,7 @@ def test_every_command_has_help_and_json(run: Command) -> None:
     ]  # fmt: skip
     groups = {"register": ("party", "product", "batch", "quantity"),
               "recall": ("create", "lift", "list"), "links": ("set", "show"),
-              "reports": ("list", "show"), "audit": ("list",),
+              "reports": ("list", "show", "erase"), "audit": ("list",),
               "keys": ("operator", "credential", "create", "list", "revoke", "export")}  # fmt: skip
     commands += [[group, name] for group in plain for name in groups[group]]
     for command in commands:

@@ -259,6 +259,11 @@ FOREIGN: dict[str, tuple[Make, Callable[[Goods], str], str]] = {
         lambda g: g.recall,
         f"{ABSENT_BATCH}/recalls/77",
     ),
+    "SupervisionService.EraseReport": (
+        lambda name: supervision_pb2.EraseReportRequest(name=name, reason="asked"),
+        lambda g: g.report,
+        f"divisions/210000/reports/{'0' * 32}",
+    ),
     "SupervisionService.GetReport": (
         lambda name: supervision_pb2.GetReportRequest(name=name),
         lambda g: g.report,
@@ -359,7 +364,7 @@ async def test_the_same_request_of_its_owner_finds_the_object(
         given = (await world.issuer.admin.CreateIssuerKey(request)).name
     if name == "SupervisionService.LiftRecall":
         given = (await goods.lot.recall(request_id="spare", units=[goods.unit])).name
-    owner = world.liaoning if name == "SupervisionService.GetReport" else world.issuer
+    owner = world.liaoning if name.endswith("Report") else world.issuer
     assert await call(owner, name, make(given))
 
 

@@ -234,6 +234,9 @@ class PublicStore(Protocol):
         """Those under the key whose region starts with `region`, latest id first, with ids below
         `before` (empty: all)."""
 
+    async def erase_report(self, batch_key: int, report: Report) -> Report:
+        """Puts this in the place of the report with its id, and takes its photograph away."""
+
     async def list_latest_recalls(self, limit: int) -> list[Recall]:
         """The latest recalls of all batches, lifted ones too, latest first. It asks every part
         of a store that is spread out: no call waits for it."""
