@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from tracechain.web.pages import Pages
 from tracechain.web.region_map import draw
 
 _REMEMBERED = 2048
+_MINUTE = 60_000_000
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
 # What differs from unit to unit, in the template as `slots.…`.
 SLOTS = ("code", "quoted", "here", "gtin", "serial", "first", "count", "claimed", "token")
@@ -141,9 +143,12 @@ def said(text: LocalizedText, lang: Language) -> str:
 
 def moment(time: int | None, lang: Language) -> str:
     """A time of the clock in China, to the minute."""
-    if time is None:
-        return ""
-    there = datetime.datetime.fromtimestamp(time / 1e6, _CHINA)
+    return "" if time is None else _minute(time // _MINUTE, lang)
+
+
+@lru_cache(maxsize=4096)
+def _minute(number: int, lang: Language) -> str:
+    there = datetime.datetime.fromtimestamp(number * 60, _CHINA)
     return f"{there:%Y-%m-%d %H:%M}" + ("" if lang == "zh" else " (China)")
 
 
