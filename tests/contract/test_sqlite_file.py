@@ -94,7 +94,10 @@ async def test_every_statement_of_every_migration_was_run(file: Path) -> None:
     wanted = sum(text.count("CREATE TABLE ") + text.count("CREATE INDEX ") for _, text in steps)
     assert len([name for name, sql in tables(file) if sql]) == wanted
     assert version(file) == steps[-1][0]
-    assert [number for number, _ in steps] == list(range(1, len(steps) + 1))
+    numbers = [number for number, _ in steps]
+    # A number may be missing: what was written beside it got the next one.
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 1
 
 
 def test_processes_that_open_a_new_file_at_once_all_get_in(file: Path) -> None:
