@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import (
     audit,
+    auth,
     capture,
     growth,
     issue,
@@ -38,6 +39,7 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "labels": (labels.measure, lambda: labels.measure(24, 48)),
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
     "audit": (audit.measure, lambda: audit.measure(60, 1, (SQLITE,))),
+    "auth": (auth.measure, lambda: auth.measure(200, 1)),
     "recall": (recall.measure, lambda: recall.measure(3)),
     "size": (size.measure, lambda: size.measure(4)),
     "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None, _ONE)),

@@ -15,8 +15,8 @@ from itertools import count
 from benchmarks import capture
 from benchmarks.backends import BACKENDS, Backend
 from benchmarks.load import drive
-from benchmarks.server import UNRECORDED
 from benchmarks.stand import Stand, stand
+from benchmarks.unrecorded import UNRECORDED
 from tracechain.v1 import capture_pb2, issuance_pb2
 
 CAPTURE = "/tracechain.v1.EventService/CaptureEvents"

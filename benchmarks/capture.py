@@ -39,13 +39,15 @@ def measure(singles: int = 20_000, pallets: int = 200) -> dict[str, object]:
 
 
 def _singles(made: Stand, codes: list[str]) -> float:
-    events = [
-        _event(i, biz_step="inspecting", epc_list=[code.partition("?")[0]])
-        for i, code in enumerate(codes)
-    ]
+    events = [inspected(i, code) for i, code in enumerate(codes)]
     started = time.perf_counter()
     _send(made, "issuer", [events[i : i + PER_CALL] for i in range(0, len(events), PER_CALL)])
     return len(events) / (time.perf_counter() - started)
+
+
+def inspected(second: int, code: str) -> event_pb2.Event:
+    """An event of one unit."""
+    return _event(second, biz_step="inspecting", epc_list=[code.partition("?")[0]])
 
 
 def _pallets(made: Stand, pallets: int) -> float:

@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
-from typing import Any
 
 import grpc
 import uvloop
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.types import Message, Receive, Scope, Send
 
+from benchmarks.guarded import twins
+from benchmarks.unrecorded import unrecorded
 from tracechain import bootstrap, garbage
-from tracechain.adapters.keys import HmacDigester
-from tracechain.app.auditing import Auditing
-from tracechain.domain.audit import AuditRecord
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
 from tracechain.domain.verdict import VerdictReason
 from tracechain.domain.wording import words
-from tracechain.rpc.admission import Admission, Admitted
-from tracechain.rpc.gate import Gate
+from tracechain.rpc.admission import Admitted
 from tracechain.settings import Settings
 from tracechain.v1 import party_pb2, verification_pb2
 from tracechain.web.app import Site
@@ -35,8 +31,6 @@ from tracechain.web.app import Site
 ISSUER = "6901234000023"
 HANDLER = "6901234000030"
 NOTHING = "/benchmarks.Nothing/VerifyCode"
-# What stands before the path of a method whose calls leave no record.
-UNRECORDED = "/benchmarks"
 # Behind this path stands that of a page, which is kept; behind the other one it is given again.
 KEEP, KEPT = "/benchmarks/keep", "/benchmarks/kept"
 
@@ -105,7 +99,7 @@ async def main() -> None:
     app.site.mount(KEEP, twin.keep)
     app.site.mount(KEPT, twin.answer)
     keys = await _prepare(app) if int(sys.argv[2]) else {}
-    server = await bootstrap.serve(app, before_start=_add_twins(app), shared_port=True)
+    server = await bootstrap.serve(app, before_start=_beside(app), shared_port=True)
     garbage.settle()
     print(
         json.dumps({"port": server.port, "http_port": server.http_port, "keys": keys}), flush=True
@@ -131,32 +125,10 @@ async def _prepare(app: bootstrap.App) -> dict[str, str]:
     return keys
 
 
-def _add_twins(app: bootstrap.App) -> grpc.GenericRpcHandler:
+def _beside(app: bootstrap.App) -> grpc.GenericRpcHandler:
     method = verification_pb2.DESCRIPTOR.services_by_name["VerificationService"]
     nothing = app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)
-    return Admitted({NOTHING: nothing, **_unrecorded(app)})
-
-
-def _unrecorded(app: bootstrap.App) -> dict[str, Any]:
-    """Methods behind the same gate but that nobody keeps their records."""
-
-    def forget(record: AuditRecord) -> asyncio.Future[None]:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
-
-    s = app.settings
-    auditing = Auditing(
-        forget, app.store, HmacDigester(bootstrap.master_key(s)), bootstrap.clock, os.urandom
-    )
-    gate = Gate(app.credentials, Admission(s.max_calls, s.max_streams), app.gate._limits, auditing)
-    return {
-        f"{UNRECORDED}/{servicer.service.full_name}/{method.name}": gate.method(
-            method, getattr(servicer, method.name), servicer
-        )
-        for servicer in app.servicers
-        for method in servicer.service.methods
-    }
+    return Admitted({NOTHING: nothing, **twins(app, ISSUER), **unrecorded(app)})
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ class Stand:
 
 
 @contextmanager
-def stand(backend: Backend = SQLITE, workers: int = 1, **settings: str | float) -> Iterator[Stand]:
+def stand(backend: Backend = SQLITE, workers: int = 1, **settings: Any) -> Iterator[Stand]:
     """A server on a fresh store, with an issuer, its key and a product.
 
     With several workers they share the port, as those of `tracechain serve --workers` do.

@@ -111,7 +111,9 @@ class Description:
                     "apiKey": {
                         "type": "http",
                         "scheme": "bearer",
-                        "description": "An API key, as AdminService.CreateCredential gives it.",
+                        "description": "An API key, as AdminService.CreateCredential gives it, or "
+                        "a token of an issuer that the service is configured to believe. Over "
+                        "mutual TLS a registered client certificate does without.",
                     }
                 },
             },

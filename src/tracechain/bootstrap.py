@@ -18,6 +18,7 @@ from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.grouped import GroupedAudit, GroupedEvents, GroupedScans
+from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
 from tracechain.adapters.keys import (
     AesGcmVault,
     HmacDigester,
@@ -41,9 +42,11 @@ from tracechain.adapters.redis_url import connect
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.store_process import open_in_process
+from tracechain.adapters.tls import TlsFiles
 from tracechain.app.archive import Archive, StoreRefused
 from tracechain.app.assessing import Assessing
 from tracechain.app.auditing import Auditing
+from tracechain.app.authenticating import Authenticating
 from tracechain.app.capturing import Capturing
 from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
@@ -53,6 +56,7 @@ from tracechain.app.issuing import Issuing
 from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
 from tracechain.app.labelling import Labelling
+from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
 from tracechain.app.notices import Notices
@@ -67,6 +71,7 @@ from tracechain.app.resolving import Resolver
 from tracechain.app.retaining import Retaining
 from tracechain.app.scanning import Scanning
 from tracechain.app.stories import Stories
+from tracechain.app.tokens import BearerTokens
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
 from tracechain.domain.address import is_loopback
@@ -74,6 +79,7 @@ from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.rate import Rate
 from tracechain.domain.retention import Retention
 from tracechain.domain.scan import ScanRules
+from tracechain.domain.token import TokenIssuer
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
 from tracechain.rpc.audit import AuditServicer
@@ -136,6 +142,8 @@ class App:
     _press: Press
     _labels: PooledLabels
     _photos: PillowPhotos
+    _uses: LastUses
+    _fetch: HttpFetch
     _polls: list[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -144,6 +152,8 @@ class App:
             poll.cancel()
             with suppress(asyncio.CancelledError):
                 await poll
+        await self._uses.write()
+        await self._fetch.close()
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
         await self.auditing.close()
@@ -229,7 +239,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     visibility = Visibility(store, store)
     keyring = Keyring(store, AesGcmVault(master), visibility, clock)
     await keyring.refresh()
-    credentials = Credentials(store, visibility, clock, os.urandom)
+    fetch = HttpFetch()
+    uses = LastUses(store, clock)
+    credentials = Credentials(store, visibility, clock, os.urandom, uses)
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
     stories = Stories(store)
@@ -303,7 +315,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     ]
     limits = Limits(rates(settings), make_buckets)
     admission = Admission(settings.max_calls, settings.max_streams)
-    gate = Gate(credentials, admission, limits, auditing, settings.grpc_proxies)
+    authenticating = Authenticating(credentials, bearer_tokens(settings, fetch, visibility))
+    gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
         Services(
             scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
@@ -315,7 +328,10 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         form_key=master.derive("web-form/v1"),
         mounts=json_api(gate, servicers, settings),
     )
-    polls = [asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000))]
+    polls = [
+        asyncio.create_task(_poll("keys", keyring.refresh, settings.key_poll_ms / 1000)),
+        asyncio.create_task(_poll("last uses", uses.write, NOTE_SECONDS)),
+    ]
     retaining = Retaining(
         store,
         Retention(settings.scans_keep_days, settings.reports_keep_days, settings.audit_keep_days),
@@ -328,7 +344,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     return App(
         settings, store, keyring, credentials, parties, scanning, servicers,
         gate, site, proofs, scans, events, auditing, audit, changes, caches, shared, press, labels,
-        photos, polls,
+        photos, uses, fetch, polls,
     )  # fmt: skip
 
 
@@ -388,6 +404,35 @@ def http_hosts(settings: Settings) -> list[str]:
     return [name for name in (resolver, own, *local, *given) if name]
 
 
+def bearer_tokens(
+    settings: Settings, fetch: HttpFetch, visibility: Visibility
+) -> BearerTokens | None:
+    """The tokens that the settings allow; None where they name no issuer."""
+    issuers = [
+        (
+            TokenIssuer(
+                one.issuer, one.audience, one.roles, frozenset(one.parties), one.party_claim,
+                one.role_claim, one.region_claim, one.skew_s * 1_000_000,
+            ),
+            IssuerSignatures(one.jwks_uri, one.algorithms, fetch),
+        )
+        for one in settings.oidc
+    ]  # fmt: skip
+    return BearerTokens(issuers, visibility, clock) if issuers else None
+
+
+def tls_files(settings: Settings) -> TlsFiles | None:
+    """The files of TLS that the settings name. Raises Unavailable TLS_INVALID."""
+    s = settings
+    if s.tls_cert is None and s.tls_key is None and not (s.tls_client_ca or s.mtls_listen):
+        return None
+    if s.tls_cert is None or s.tls_key is None:
+        raise Unavailable("TLS_INVALID", "TLS needs both tls_cert and tls_key")
+    if s.mtls_listen and s.tls_client_ca is None:
+        raise Unavailable("TLS_INVALID", "mtls_listen needs tls_client_ca: who signs the clients")
+    return TlsFiles(s.tls_cert, s.tls_key, s.tls_client_ca)
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The open ports of one process; 0 for one that is not."""
@@ -405,6 +450,11 @@ class Ports:
         """Where HTTP is."""
         return self.http.port if self.http else 0
 
+    @property
+    def mtls_port(self) -> int:
+        """Where gRPC is for clients with a certificate."""
+        return self.rpc.mtls_port
+
     async def stop(self, grace: float) -> None:
         """Takes nothing new, and gives what is under way `grace` seconds."""
         ends = [self.rpc.stop(grace)]
@@ -419,12 +469,14 @@ async def serve(
     *,
     shared_port: bool = False,
 ) -> Ports:
-    """Opens the ports of one process and serves. Raises Unavailable where one is taken.
+    """Opens the ports of one process and serves. Raises Unavailable where one is taken, and for
+    TLS that cannot be.
 
     `before_start` is a further handler: a benchmark measures beside the service's own methods.
     With `shared_port` other processes may listen on the same ports.
     """
     s = app.settings
+    tls = tls_files(s)
     server = RpcServer(
         app.gate,
         app.servicers,
@@ -432,6 +484,8 @@ async def serve(
         max_message_bytes=s.max_message_bytes,
         max_calls_per_connection=s.max_calls_per_connection,
         allow_plaintext=s.allow_plaintext,
+        identity=tls,
+        mtls_listen=s.mtls_listen,
         shared_port=shared_port,
     )
     if before_start is not None:
@@ -443,6 +497,7 @@ async def serve(
             s.http_listen,
             max_connections=s.http_connections,
             allow_plaintext=s.allow_plaintext,
+            tls=tls.context() if tls else None,
             shared_port=shared_port,
         )
     await server.start()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,8 +19,62 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from tracechain.domain.address import is_loopback
+from tracechain.domain.party import Role
+
+TokenAlgorithm = Literal[
+    "ES256", "ES384", "ES512", "Ed25519", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384",
+    "RS512",
+]  # fmt: skip
 CONFIG_VARIABLE = "TRACECHAIN_CONFIG"
 _DEFAULT_FILE = "tracechain.toml"
+
+
+class OidcIssuer(BaseModel):
+    """One who issues bearer tokens, and how far he is believed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: Annotated[str, Field(description="The claim iss of its tokens, to the letter.")]
+    jwks_uri: Annotated[
+        str,
+        Field(
+            description="Where its public keys are, by https (http on loopback). Whoever answers "
+            "there can call as every party below."
+        ),
+    ]
+    audience: Annotated[str, Field(min_length=1, description="What its tokens for us say in aud.")]
+    algorithms: Annotated[
+        tuple[TokenAlgorithm, ...],
+        Field(min_length=1, description="Algorithms that are taken; whatever the token says."),
+    ]
+    roles: Annotated[
+        dict[str, Role],
+        Field(
+            description="The roles that it may give, by its words for them. An issuer that may "
+            "give `operator` can do everything."
+        ),
+    ] = {"issuer": Role.ISSUER, "handler": Role.HANDLER}
+    parties: Annotated[
+        tuple[str, ...],
+        Field(description="GLNs that it may speak for; empty: every party that is registered."),
+    ] = ()
+    party_claim: str = "tracechain_party"
+    role_claim: str = "tracechain_role"
+    region_claim: str = "tracechain_region"
+    skew_s: Annotated[
+        int, Field(ge=0, le=600, description="How far its clock and ours may differ.")
+    ] = 60
+
+    @field_validator("jwks_uri")
+    @classmethod
+    def _secure(cls, uri: str) -> str:
+        parts = urlsplit(uri)
+        if parts.scheme == "https" and parts.hostname:
+            return uri
+        if parts.scheme == "http" and is_loopback(f"{parts.hostname}:0"):
+            return uri
+        raise ValueError("keys are fetched by https, or by http from loopback")
 
 
 class Settings(BaseSettings):
@@ -127,6 +182,41 @@ class Settings(BaseSettings):
             "keys travel readable."
         ),
     ] = False
+    tls_cert: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the server's certificate and those that lead to an authority; "
+            "with it both ports speak TLS. Read again when it changes."
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of its private key, without a passphrase. Whoever reads it can "
+            "pose as this service."
+        ),
+    ] = None
+    tls_client_ca: Annotated[
+        Path | None,
+        Field(
+            description="PEM file of the authorities of client certificates. A certificate opens "
+            "nothing until its public key is registered for a party."
+        ),
+    ] = None
+    mtls_listen: Annotated[
+        str,
+        Field(
+            description="host:port of gRPC for clients with a certificate, who alone get in; "
+            "empty: none. On the HTTP port a certificate may be shown, and need not."
+        ),
+    ] = ""
+    oidc: Annotated[
+        tuple[OidcIssuer, ...],
+        Field(
+            description="Issuers whose bearer tokens (JWT) are taken besides API keys: a list of "
+            "tables [[oidc]] in the file, or JSON. Each says who calls."
+        ),
+    ] = ()
     workers: Annotated[
         int, Field(ge=1, le=64, description="Processes that share the port; one for each core.")
     ] = 1

@@ -57,6 +57,7 @@ from tracechain.domain.batch_key import derived
 from tracechain.domain.claim import ClaimAttempt
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.link_set import Link, LinkSet
+from tracechain.domain.party import CredentialKind
 from tracechain.domain.report import Report, ReportKind
 from tracechain.domain.text import LocalizedText
 
@@ -123,7 +124,11 @@ async def fill(store: Store) -> None:
     issuer = await store.put_party(party(1))
     await store.put_party(party(2, display_name=LocalizedText("", ""), region="659012"))
     await store.put_credential(credential(1, issuer.gln))
-    await store.put_credential(credential(2, issuer.gln, region="", label=""))
+    await store.put_credential(credential(2, issuer.gln, region="", label="", expire_time=BIG))
+    await store.put_credential(
+        credential(3, issuer.gln, kind=CredentialKind.CERTIFICATE, scopes=("AdminService", "read"))
+    )
+    await store.note_uses([credential(3, issuer.gln).credential_id], BIG)
     await store.revoke_credential(credential(2, issuer.gln).credential_id, BIG)
     for name in ("k1", "k2"):
         await store.put_key(issuer_key(await store.reserve_key_id(), issuer.gln, name))

@@ -39,6 +39,12 @@ def test_a_measure_runs(name: str) -> None:
     assert set(measured(name)) == {SQLITE.name}
 
 
+def test_the_measure_of_authentication_runs() -> None:
+    found = measured("auth")
+    for method in ("verify", "capture"):
+        assert set(found[method]["to_none"]) == {"api_key", "token"}
+
+
 def test_each_backend_can_be_measured() -> None:
     found = measured("scale")
     assert all(found[backend.name] for backend in BACKENDS)

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from tests.support.certificates import certified
 from tests.support.command import Command, serving
 from tests.support.service import gln_of, gtin_of, uscc_of
 from tracechain.v1 import verification_pb2 as pb
@@ -353,6 +354,40 @@ def test_auditors_read_who_did_what_and_nobody_else_does(
     assert (denied.status, denied.error["reason"]) == (1, "ROLE_NOT_ALLOWED")
 
 
+def test_an_api_key_is_narrowed_listed_and_rotated(
+    shop: Shop, run: Command, goods: str, tmp_path: Path
+) -> None:
+    issuer = gln_of(902)
+    narrow = run(
+        "keys", "credential", issuer, "--role", "issuer", "--scope", "read", "--scope",
+        "EventService", "--days", "30", "--label", "scanner", "--json", **shop.by("operator"),
+    ).json  # fmt: skip
+    name, key = narrow["credential"]["name"], narrow["apiKey"]
+    assert narrow["credential"]["scopes"] == ["EventService", "read"]
+    refused = run("keys", "create", issuer, "--json", server=shop.server, api_key=key)
+    assert (refused.status, refused.error["reason"]) == (1, "SCOPE_NOT_ALLOWED")
+    assert run("keys", "list", issuer, server=shop.server, api_key=key).status == 0
+    rotated = run("keys", "rotate", name, "--overlap-hours", "0", "--json", **shop.by("operator"))
+    assert rotated.json["credential"]["scopes"] == ["EventService", "read"]
+    ended = run("keys", "list", issuer, "--json", server=shop.server, api_key=key)
+    assert (ended.status, ended.error["reason"]) == (1, "CREDENTIAL_EXPIRED")
+    assert (
+        run("keys", "list", issuer, server=shop.server, api_key=rotated.json["apiKey"]).status == 0
+    )
+    file = tmp_path / "client.pem"
+    file.write_bytes(certified("client").pem)
+    taken = run(
+        "keys", "credential", issuer, "--role", "issuer", "--certificate", file, "--json",
+        **shop.by("operator"),
+    )  # fmt: skip
+    assert taken.json["kind"] == "CREDENTIAL_KIND_CERTIFICATE"
+    shown = run("keys", "credentials", issuer, **shop.by("operator"))
+    assert (shown.status, "scanner" in shown.out, "certificate" in shown.out) == (0, True, True)
+    gone = run("keys", "credential", issuer, "--role", "issuer", "--certificate",
+               tmp_path / "none", "--json", **shop.by("operator"))  # fmt: skip
+    assert (gone.status, gone.error["reason"]) == (1, "FILE_ERROR")
+
+
 def test_links_are_registered_and_shown(shop: Shop, run: Command, goods: str) -> None:
     batch = _batch(run, shop, goods, "LINKS")
     for name in (goods, batch):
@@ -398,7 +433,8 @@ def test_every_command_has_help_and_json(run: Command) -> None:
     groups = {"register": ("party", "product", "batch", "quantity"),
               "recall": ("create", "lift", "list"), "links": ("set", "show"),
               "reports": ("list", "show", "erase"), "audit": ("list",),
-              "keys": ("operator", "credential", "create", "list", "revoke", "export")}  # fmt: skip
+              "keys": ("operator", "credential", "credentials", "rotate", "create", "list",
+                       "revoke", "export")}  # fmt: skip
     commands += [[group, name] for group in plain for name in groups[group]]
     for command in commands:
         shown = run(*command, "--help")

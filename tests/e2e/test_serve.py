@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,7 +17,9 @@ import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.command import serving, start
+from tests.support.certificates import certified
+from tests.support.command import Command, serving, start
+from tests.support.service import gln_of, uscc_of
 
 
 def _is_serving(address: str) -> bool:
@@ -128,6 +131,45 @@ def test_two_services_never_share_a_port_unasked(tmp_path: Path) -> None:
         )
         other.communicate(timeout=30)
         assert other.returncode == 1
+
+
+def test_workers_speak_tls_to_the_command_line_with_and_without_its_certificate(
+    tmp_path: Path, run: Command
+) -> None:
+    """As it is delivered: several processes, uvloop, the same ports."""
+    authority = certified("authority")
+    certificate, key = certified("server", authority).write(tmp_path)
+    roots, shown = tmp_path / "roots.pem", certified("client", authority).write(tmp_path, "client")
+    roots.write_bytes(authority.pem)
+    folder, gln = tmp_path / "data", gln_of(901)
+    made = run(
+        "keys", "operator", gln, "--uscc", uscc_of(901), "--region", "210000", "--zh", "平台",
+        "--json", data_dir=str(folder),
+    )  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        mtls = f"127.0.0.1:{free.getsockname()[1]}"
+    tls = {"tls_cert": str(certificate), "tls_key": str(key), "tls_client_ca": str(roots)}
+    with serving(folder, "--workers", "2", mtls_listen=mtls, **tls) as (_, server):
+        port = server.rpartition(":")[2]
+        by_key = {"server": f"https://localhost:{port}", "api_key": made.json["api_key"],
+                  "tls_roots": str(roots)}  # fmt: skip
+        refused = run("keys", "credentials", gln, "--json", **{**by_key, "tls_roots": ""})
+        # gRPC's own words about the handshake come before ours.
+        assert (refused.status, '"UNAVAILABLE"' in refused.err) == (1, True)
+        taken = run("keys", "credential", gln, "--role", "operator", "--certificate", shown[0],
+                    **by_key)  # fmt: skip
+        assert taken.status == 0, taken.err
+        by_certificate = {"server": f"https://localhost:{mtls.rpartition(':')[2]}",
+                          "tls_roots": str(roots), "client_cert": str(shown[0]),
+                          "client_key": str(shown[1])}  # fmt: skip
+        listed = run("keys", "credentials", gln, "--json", **by_certificate)
+        assert listed.status == 0, listed.err
+        assert len(listed.json["credentials"]) == 2
+        pages = _log(folder, "serving")[0]["http_port"]
+        trusting = ssl.create_default_context(cafile=str(roots))
+        with httpx.Client(verify=trusting, trust_env=False) as client:
+            assert client.get(f"https://localhost:{pages}/healthz").status_code == 200
 
 
 def test_plain_text_beyond_loopback_is_refused(tmp_path: Path) -> None:

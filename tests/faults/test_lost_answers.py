@@ -399,7 +399,9 @@ async def test_every_write_of_the_store_has_a_case() -> None:
     reads = {"check", "close", "touches", "places"}
     # No call leads to these; see test_store_retention.
     reads |= {"take_turn", "pass_turn", "drop_old"}
-    assert writes - reads - {"put_credential", "put_report"} == {case.method for case in CASES}
+    # Secrets are in an answer alone, see below; the last use is written beside all calls.
+    apart = {"put_credential", "replace_credential", "note_uses", "put_report"}
+    assert writes - reads - apart == {case.method for case in CASES}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -449,6 +451,31 @@ async def test_an_api_key_that_got_lost_is_no_key_and_another_can_be_made(
             "REQUEST_ID_USED",
         )
     assert (await create(f"second {g.number}")).api_key
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_rotation_whose_answer_got_lost_leaves_the_old_key_its_overlap(
+    world: World, when: str
+) -> None:
+    g = await goods(world)
+    await one_credential(g)
+
+    def rotate(request_id: str) -> Awaitable[Any]:
+        made: Awaitable[Any] = world.operator.admin.RotateCredential(
+            admin_pb2.RotateCredentialRequest(
+                name=g.name, overlap_seconds=60, request_id=f"{request_id} {g.number}"
+            )
+        )
+        return made
+
+    arm(world, "replace_credential", when)
+    lost = await refused(rotate("first"))
+    assert lost.reason == "STORE_UNAVAILABLE"
+    assert not is_armed(world)
+    if when == "after":
+        again = await refused(rotate("first"))
+        assert (again.code, again.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_USED")
+    assert (await rotate("second")).api_key
 
 
 async def test_a_scan_that_was_told_again_is_one_scan_to_those_after_it(world: World) -> None:

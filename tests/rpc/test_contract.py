@@ -189,6 +189,7 @@ ENUMS: dict[str, type[StrEnum] | None] = {
     "ClaimStatus": claim.ClaimStatus,
     "CodeProfile": code.Profile,
     "ConflictReason": conflict.Conflict,
+    "CredentialKind": party.CredentialKind,
     "ErrorCorrection": qr.ErrorCorrection,
     "ErrorReason": None,
     "EventType": model.EventType,
@@ -271,8 +272,8 @@ def _filled(kind: Descriptor, without: str) -> Message:
                 getattr(message, field.name).CopyFrom(inner)
                 getattr(message, field.name).SetInParent()
         elif _required(field):
-            text = field.cpp_type == FieldDescriptor.CPPTYPE_STRING
-            setattr(message, field.name, "x" if text else 1)
+            values = {FieldDescriptor.TYPE_STRING: "x", FieldDescriptor.TYPE_BYTES: b"x"}
+            setattr(message, field.name, values.get(field.type, 1))
     return message
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
 import grpc
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.support.certificates import certified
 from tests.support.service import Caller, World, gln_of, gtin_of, make_key, refused, uscc_of
+from tracechain.bootstrap import App, build
 from tracechain.domain.party import Role
-from tracechain.v1 import admin_pb2, annotations_pb2, issuance_pb2, party_pb2
+from tracechain.settings import Settings
+from tracechain.v1 import admin_pb2, annotations_pb2, capture_pb2, issuance_pb2, party_pb2
 
 
 def party(number: int, **fields: object) -> party_pb2.Party:
@@ -154,6 +163,145 @@ async def test_an_api_key_is_shown_once_works_and_is_revoked(world: World) -> No
         grpc.StatusCode.UNAUTHENTICATED,
         "INVALID_CREDENTIAL",
     )
+
+
+def credential_request(gln: str, **fields: object) -> admin_pb2.CreateCredentialRequest:
+    """Asks for an API key of a handler."""
+    given = {"role": annotations_pb2.ROLE_HANDLER, **fields}
+    return admin_pb2.CreateCredentialRequest(
+        parent=f"parties/{gln}",
+        credential=party_pb2.Credential(**given),  # type: ignore[arg-type]
+        request_id=uuid.uuid4().hex,
+    )
+
+
+@pytest.mark.parametrize(
+    ("scopes", "may", "may_not"),
+    [
+        (["read"], ["GetParty", "GetEvent"], ["CaptureEvents"]),
+        (["AdminService"], ["GetParty"], ["GetEvent", "CaptureEvents"]),
+        (["EventService.GetEvent", "EventService.CaptureEvents"], ["GetEvent", "CaptureEvents"],
+         ["GetParty"]),
+        ([], ["GetParty", "GetEvent", "CaptureEvents"], []),
+    ],
+)  # fmt: skip
+async def test_scopes_narrow_what_a_key_may(
+    world: World, scopes: list[str], may: list[str], may_not: list[str]
+) -> None:
+    gln = world.distributor.gln
+    made = await world.operator.admin.CreateCredential(credential_request(gln, scopes=scopes))
+    assert list(made.credential.scopes) == sorted(scopes)
+    assert made.credential.kind == party_pb2.CREDENTIAL_KIND_API_KEY
+    caller = Caller(world.channel, gln, Role.HANDLER, made.api_key)
+    calls = {
+        "GetParty": lambda: caller.admin.GetParty(admin_pb2.GetPartyRequest()),
+        "GetEvent": lambda: caller.events.GetEvent(capture_pb2.GetEventRequest()),
+        "CaptureEvents": lambda: caller.events.CaptureEvents(capture_pb2.CaptureEventsRequest()),
+    }
+    for name in may:
+        # An empty request: it came past the gate and was read.
+        assert (await refused(calls[name]())).code is grpc.StatusCode.INVALID_ARGUMENT, name
+    for name in may_not:
+        error = await refused(calls[name]())
+        assert (error.code, error.reason) == (
+            grpc.StatusCode.PERMISSION_DENIED, "SCOPE_NOT_ALLOWED",
+        ), name  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scopes", "field", "reason"),
+    [
+        (["read", "Read"], "credential.scopes[1]", "INVALID_SCOPE"),
+        ([""], "credential.scopes[0]", "INVALID_SCOPE"),
+        (["EventService.Nothing"], "credential.scopes[0]", "INVALID_SCOPE"),
+        # There is such a method, and a handler may not call it.
+        (["AdminService.CreateParty"], "credential.scopes[0]", "INVALID_SCOPE"),
+        (["IssuanceService.IssueCodes"], "credential.scopes[0]", "INVALID_SCOPE"),
+        (["read"] * 33, "credential.scopes", "LIST_TOO_LONG"),
+    ],
+)
+async def test_a_scope_that_opens_nothing_is_refused(
+    world: World, scopes: list[str], field: str, reason: str
+) -> None:
+    request = credential_request(world.shop.gln, scopes=scopes)
+    error = await refused(world.operator.admin.CreateCredential(request))
+    assert error.violations == ((field, reason),)
+
+
+async def test_a_key_is_rotated_and_both_are_good_meanwhile(world: World) -> None:
+    gln = world.distributor.gln
+    first = await world.operator.admin.CreateCredential(credential_request(gln, label="rotated"))
+    rotate = admin_pb2.RotateCredentialRequest(
+        name=first.credential.name, overlap_seconds=3600, request_id="rotation"
+    )
+    second = await world.operator.admin.RotateCredential(rotate)
+    assert second.credential.label == "rotated"
+    assert second.api_key != first.api_key
+    own = admin_pb2.GetPartyRequest(name=f"parties/{gln}")
+    for key in (first.api_key, second.api_key):
+        assert (await Caller(world.channel, gln, None, key).admin.GetParty(own)).gln == gln
+    rotate.request_id, rotate.overlap_seconds = "again", 0
+    await world.operator.admin.RotateCredential(rotate)
+    error = await refused(Caller(world.channel, gln, None, first.api_key).admin.GetParty(own))
+    assert (error.code, error.reason) == (
+        grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_EXPIRED",
+    )  # fmt: skip
+    listed = await world.operator.admin.ListCredentials(
+        admin_pb2.ListCredentialsRequest(parent=f"parties/{gln}")
+    )
+    (old,) = [c for c in listed.credentials if c.name == first.credential.name]
+    assert old.expire_time.seconds > 0
+    assert not old.HasField("revoke_time")
+    past = credential_request(gln, expire_time=old.expire_time)
+    error = await refused(world.operator.admin.CreateCredential(past))
+    assert error.violations == (("credential.expire_time", "INVALID_LIFETIME"),)
+
+
+async def test_a_stop_writes_when_keys_were_last_used(make_world: Callable[..., Any]) -> None:
+    async with make_world() as world:
+        await world.shop.admin.ListParties(admin_pb2.ListPartiesRequest())
+        gln, settings = world.shop.gln, world.app.settings
+    async with second(settings) as app:
+        (credential,) = await app.store.list_credentials(gln)
+    assert credential.last_use_time is not None
+    assert credential.last_use_time >= credential.create_time
+
+
+@asynccontextmanager
+async def second(settings: Settings) -> AsyncIterator[App]:
+    """What starts after the service on its store."""
+    app = await build(settings)
+    try:
+        yield app
+    finally:
+        await app.close()
+
+
+async def test_only_a_certificate_is_registered_as_one(world: World) -> None:
+    client = certified("line 7")
+
+    def request(certificate: bytes) -> admin_pb2.RegisterCertificateRequest:
+        return admin_pb2.RegisterCertificateRequest(
+            parent=f"parties/{world.shop.gln}",
+            credential=party_pb2.Credential(role=annotations_pb2.ROLE_HANDLER),
+            certificate=certificate,
+        )
+
+    for wrong in (b"x", client.key_pem, client.pem[:200], client.pem + b" " * 16384):
+        error = await refused(world.operator.admin.RegisterCertificate(request(wrong)))
+        assert error.violations == (("certificate", "INVALID_CERTIFICATE"),)
+    made = await world.operator.admin.RegisterCertificate(request(client.pem))
+    assert made.kind == party_pb2.CREDENTIAL_KIND_CERTIFICATE
+    der = client.certificate.public_bytes(Encoding.DER)
+    renewed = certified("renewed", private_key=client.private_key)
+    for same in (der, renewed.pem):
+        assert await world.operator.admin.RegisterCertificate(request(same)) == made
+    other = request(client.pem)
+    other.parent = f"parties/{world.distributor.gln}"
+    error = await refused(world.operator.admin.RegisterCertificate(other))
+    assert (error.code, error.reason) == (
+        grpc.StatusCode.ALREADY_EXISTS, "CERTIFICATE_REGISTERED",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,8 @@ NO_OBJECT = {
     "AdminService.CreateParty": "an operator's; it sees every party",
     "AdminService.ListParties": "lists what the caller sees; tested below",
     "AdminService.CreateCredential": "an operator's; it sees every party",
+    "AdminService.RegisterCertificate": "an operator's; it sees every party",
+    "AdminService.RotateCredential": "an operator's; the parent is tested below",
     "AdminService.ListCredentials": "an operator's; it sees every party",
     "AdminService.RevokeCredential": "an operator's; the parent is tested below",
     "IssuanceService.CreateProduct": "a GTIN is the world's: who has it is told by its prefix",

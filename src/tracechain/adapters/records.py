@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tracechain.domain.link_set import Link, LinkSet
-from tracechain.domain.party import Credential, Party, PartyKind, Role
+from tracechain.domain.party import Credential, CredentialKind, Party, PartyKind, Role
 from tracechain.domain.product import License, Product
 from tracechain.domain.recall import Recall, RecallKind
 from tracechain.domain.report import Report, ReportKind
@@ -56,15 +56,17 @@ def product_from_json(text: str) -> Product:
 
 
 def credential_to_json(credential: Credential) -> str:
-    """A credential as JSON text; its revocation is kept beside it, not in it."""
+    """A credential as JSON text; what changes of it is kept beside it, not in it."""
     data = asdict(credential)
     data["secret_hash"] = credential.secret_hash.hex()
-    del data["revoke_time"]
+    del data["revoke_time"], data["expire_time"], data["last_use_time"]
     return dumps(data)
 
 
-def credential_from_json(text: str, revoke_time: int | None) -> Credential:
-    """The credential that `credential_to_json` wrote."""
+def credential_from_json(
+    text: str, revoke_time: int | None, expire_time: int | None, last_use_time: int | None
+) -> Credential:
+    """The credential that `credential_to_json` wrote. Before schema 3 all were API keys."""
     data = json.loads(text)
     return Credential(
         data["credential_id"],
@@ -75,6 +77,10 @@ def credential_from_json(text: str, revoke_time: int | None) -> Credential:
         bytes.fromhex(data["secret_hash"]),
         data["create_time"],
         revoke_time,
+        CredentialKind(data.get("kind", CredentialKind.API_KEY)),
+        tuple(data.get("scopes", ())),
+        expire_time,
+        last_use_time,
     )
 
 

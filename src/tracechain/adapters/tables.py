@@ -34,7 +34,7 @@ TABLES = (
     _table(
         "credential",
         "credential_id",
-        "credential_id:t party_gln:t body:t revoke_time:i?",
+        "credential_id:t party_gln:t body:t revoke_time:i? expire_time:i? last_use_time:i?",
         of_goods=False,
     ),
     _table(

@@ -105,6 +105,13 @@ class Directory(Protocol):
     async def revoke_credential(self, credential_id: str, time: int) -> Credential | None:
         """Revokes it, once: a second call keeps the first time. None where there is none."""
 
+    async def replace_credential(self, old_id: str, until: int, new: Credential) -> bool:
+        """Keeps `new` and lets the old one expire at `until`, or when it did already where that is
+        sooner, both or neither; False, and nothing done, where the new one's id is taken."""
+
+    async def note_uses(self, credential_ids: Sequence[str], time: int) -> None:
+        """Keeps that these were used at `time`; a later use that is known already stays."""
+
     async def reserve_key_id(self) -> int:
         """A key id that was never given before, from 1. Gaps are harmless."""
 
@@ -282,6 +289,22 @@ class Store(
         """Raises Unavailable where the store cannot be written."""
 
     async def close(self) -> None: ...
+
+
+class TlsMaterial(NamedTuple):
+    """What a server needs for TLS, in PEM: its private key, its certificate with those that lead to
+    an authority, and the authorities of client certificates (empty: none are asked for)."""
+
+    key: bytes
+    certificates: bytes
+    client_ca: bytes
+
+
+class ServerIdentity(Protocol):
+    """Who a server is. It changes while the server runs: certificates are renewed."""
+
+    def material(self) -> TlsMaterial:
+        """What is in force now; the same object while nothing changed. Called from any thread."""
 
 
 class KeyVault(Protocol):

@@ -48,11 +48,15 @@ def _json(value: Any) -> Any:
 
     if isinstance(value, SecretStr):
         return "***" if value.get_secret_value() else ""
+    if isinstance(value, tuple):
+        return [item.model_dump(mode="json") for item in value]
     return value if isinstance(value, bool | int | float | str) or value is None else str(value)
 
 
 def _text(value: Any) -> str:
     shown = _json(value)
+    if isinstance(shown, list):
+        return ", ".join(item["issuer"] for item in shown) or "-"
     if isinstance(shown, bool):
         return str(shown).lower()
     return "-" if shown in ("", None) else str(shown)

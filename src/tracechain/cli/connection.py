@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
 
@@ -74,7 +76,11 @@ class Connection:
         if server.startswith("https://"):
             self._channel = grpc.secure_channel(
                 server.removeprefix("https://").rstrip("/"),
-                grpc.ssl_channel_credentials(),
+                grpc.ssl_channel_credentials(
+                    _pem("TRACECHAIN_TLS_ROOTS"),
+                    _pem("TRACECHAIN_CLIENT_KEY"),
+                    _pem("TRACECHAIN_CLIENT_CERT"),
+                ),
                 _OPTIONS,
             )
         else:
@@ -107,6 +113,13 @@ class Connection:
 
     def _bound(self, stub: type) -> Any:
         return _Bound(stub(self._channel), self._metadata)
+
+
+def _pem(variable: str) -> bytes | None:
+    """The file that an environment variable names: the authorities that the server's certificate
+    may come from (the system's without it), and the client's own certificate and key."""
+    file = os.environ.get(variable, "")
+    return Path(file).read_bytes() if file else None
 
 
 class _Bound:

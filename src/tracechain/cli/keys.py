@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain.app.auditing import Call
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
@@ -28,6 +29,12 @@ app = typer.Typer(help="API keys, and issuers' signing keys.", no_args_is_help=T
 
 # What clients/python reads for verification without a network.
 _KEY_SET_FORMAT = "tracechain-keys/v1"
+
+_SCOPE = typer.Option(
+    help="Narrows what the role may: read, a service (EventService) or a method "
+    "(EventService.CaptureEvents). May be repeated; all without it."
+)
+_DAYS = typer.Option(min=0, help="Days until the new one ends by itself; 0: never.")
 
 Gln = Annotated[str, typer.Argument(help="GLN of the party.")]
 
@@ -88,26 +95,108 @@ def credential(
     role: Annotated[Role, typer.Option(help="What its bearer may do.")],
     region: Annotated[str, typer.Option(help="The division that an inspector supervises.")] = "",
     label: Annotated[str, typer.Option(help="To tell keys apart.")] = "",
+    scope: Annotated[list[str] | None, _SCOPE] = None,
+    days: Annotated[float, _DAYS] = 0,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM or DER file of a client certificate: whoever shows one over its public key "
+            "is the party; no API key is made."
+        ),
+    ] = None,
     request_id: Annotated[str, typer.Option(help="Makes a repetition harmless.")] = "",
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make an API key for a party; it is shown once (operator)."""
+    """Make an API key for a party, shown once, or take a certificate for it (operator)."""
+    wanted = party_pb2.Credential(
+        role=annotations_pb2.Role.Value(f"ROLE_{role.name}"),
+        region=region,
+        label=label,
+        scopes=scope or (),
+        expire_time=_after(days),
+    )
+    request_id = request_id or uuid.uuid4().hex
     with Connection(server, api_key) as to:
+        if certificate is not None:
+            registered = to.admin.RegisterCertificate(
+                admin_pb2.RegisterCertificateRequest(
+                    parent=f"parties/{gln}",
+                    credential=wanted,
+                    certificate=certificate.read_bytes(),
+                    request_id=request_id,
+                )
+            )
+            if as_json:
+                return print_json(registered)
+            return done((registered.name, "bold"), f"  {role}")
         made = to.admin.CreateCredential(
             admin_pb2.CreateCredentialRequest(
-                parent=f"parties/{gln}",
-                credential=party_pb2.Credential(
-                    role=annotations_pb2.Role.Value(f"ROLE_{role.name}"), region=region, label=label
-                ),
-                request_id=request_id or uuid.uuid4().hex,
+                parent=f"parties/{gln}", credential=wanted, request_id=request_id
             )
         )
     if as_json:
         return print_json(made)
     done((made.credential.name, "bold"), f"  {role}")
     return _show_secret(made.api_key)
+
+
+@app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(help="parties/GLN/credentials/ID.")],
+    overlap_hours: Annotated[
+        float, typer.Option(help="How long the old key goes on; 0 ends it at once.")
+    ] = 24,
+    days: Annotated[float, _DAYS] = 0,
+    request_id: Annotated[str, typer.Option(help="Makes a repetition harmless.")] = "",
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key in place of another one, shown once; the old one ends later (operator)."""
+    with Connection(server, api_key) as to:
+        made = to.admin.RotateCredential(
+            admin_pb2.RotateCredentialRequest(
+                name=name,
+                overlap_seconds=int(overlap_hours * 3600),
+                expire_time=_after(days),
+                request_id=request_id or uuid.uuid4().hex,
+            )
+        )
+    if as_json:
+        return print_json(made)
+    done((made.credential.name, "bold"), " in place of ", (name, "bold"))
+    return _show_secret(made.api_key)
+
+
+@app.command()
+def credentials(
+    gln: Gln,
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the API keys and certificates of a party (operator)."""
+    with Connection(server, api_key) as to:
+        found = to.admin.ListCredentials(admin_pb2.ListCredentialsRequest(parent=f"parties/{gln}"))
+    if as_json:
+        return print_json(found)
+    return table(
+        ("name", "kind", "role", "scopes", "label", "ends", "last used"),
+        [
+            (
+                one.name,
+                short(party_pb2.CredentialKind.Name(one.kind), "CREDENTIAL_KIND_"),
+                short(annotations_pb2.Role.Name(one.role), "ROLE_"),
+                " ".join(one.scopes) or "all",
+                one.label,
+                _end_of(one),
+                when(one.last_use_time) if one.HasField("last_use_time") else "never",
+            )
+            for one in found.credentials
+        ],
+    )
 
 
 @app.command()
@@ -173,7 +262,9 @@ def revoke(
     with Connection(server, api_key) as to:
         revoked: Any
         if "/credentials/" in name:
-            revoked = to.admin.RevokeCredential(admin_pb2.RevokeCredentialRequest(name=name))
+            revoked = to.admin.RevokeCredential(
+                admin_pb2.RevokeCredentialRequest(name=name, request_id=uuid.uuid4().hex)
+            )
         else:
             revoked = to.admin.RevokeIssuerKey(
                 admin_pb2.RevokeIssuerKeyRequest(name=name, reason=reason)
@@ -222,6 +313,20 @@ def _exported(key: party_pb2.IssuerKey) -> dict[str, Any]:
         "public_key": base64.b64encode(key.public_key).decode(),
         "revoke_time": revoked.isoformat(timespec="microseconds") if revoked else None,
     }
+
+
+def _after(days: float) -> Timestamp | None:
+    if not days:
+        return None
+    made = Timestamp()
+    made.FromDatetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days))
+    return made
+
+
+def _end_of(one: party_pb2.Credential) -> str:
+    if one.HasField("revoke_time"):
+        return f"revoked {when(one.revoke_time)}"
+    return when(one.expire_time) if one.HasField("expire_time") else ""
 
 
 def _show_secret(api_key: str) -> None:

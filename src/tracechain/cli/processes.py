@@ -43,7 +43,7 @@ def run(settings: Settings, ready: Ready) -> None:
     if settings.workers > 1:
         _supervise(settings, ready)
         return
-    for held, _ in _hold_ports(settings, shared=False):
+    for held, _ in _hold_ports(settings, shared=False).values():
         held.close()
     uvloop.run(serve_until_stopped(settings, ready))
 
@@ -114,8 +114,7 @@ class _Worker:
 def _supervise(settings: Settings, ready: Ready) -> None:
     asyncio.run(_prepare(settings))
     ports = _hold_ports(settings, shared=True)
-    names = ("listen", "http_listen")[: len(ports)]
-    listens = dict(zip(names, (listen for _, listen in ports), strict=True))
+    listens = {name: listen for name, (_, listen) in ports.items()}
     own = settings.model_copy(update={**listens, "workers": 1})
     stopping = False
 
@@ -129,8 +128,8 @@ def _supervise(settings: Settings, ready: Ready) -> None:
     try:
         for worker in workers:
             _await_ready(worker)
-        numbers = [int(listen.rpartition(":")[2]) for _, listen in ports]
-        ready(*[*numbers, 0][:2])
+        numbers = {name: int(listen.rpartition(":")[2]) for name, listen in listens.items()}
+        ready(numbers["listen"], numbers.get("http_listen", 0))
         pause = 0.0
         while not stopping:
             time.sleep(0.1)
@@ -150,7 +149,7 @@ def _supervise(settings: Settings, ready: Ready) -> None:
             worker.process.join(settings.drain_seconds + 10)
             if worker.process.is_alive():
                 worker.process.kill()
-        for held, _ in ports:
+        for held, _ in ports.values():
             held.close()
 
 
@@ -159,15 +158,17 @@ async def _prepare(settings: Settings) -> None:
     await (await bootstrap.build(settings)).close()
 
 
-def _hold_ports(settings: Settings, *, shared: bool) -> list[tuple[socket.socket, str]]:
-    """The port of gRPC and, where there is one, that of HTTP. Raises as `_hold_port` does."""
-    held = [_hold_port("listen", settings.listen, shared=shared)]
-    if settings.http_listen:
-        try:
-            held.append(_hold_port("http_listen", settings.http_listen, shared=shared))
-        except Stop:
-            held[0][0].close()
-            raise
+def _hold_ports(settings: Settings, *, shared: bool) -> dict[str, tuple[socket.socket, str]]:
+    """The ports that the settings name, by setting. Raises as `_hold_port` does."""
+    held: dict[str, tuple[socket.socket, str]] = {}
+    try:
+        for name in ("listen", "http_listen", "mtls_listen"):
+            if listen := getattr(settings, name):
+                held[name] = _hold_port(name, listen, shared=shared)
+    except Stop:
+        for opened, _ in held.values():
+            opened.close()
+        raise
     return held
 
 

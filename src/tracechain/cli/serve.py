@@ -42,7 +42,9 @@ def serve(
 
     def ready(port: int, http_port: int) -> None:
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
-        pages = f"http://{settings.http_listen.rpartition(':')[0]}:{http_port}" if http_port else ""
+        scheme = "https" if settings.tls_cert else "http"
+        host = settings.http_listen.rpartition(":")[0]
+        pages = f"{scheme}://{host}:{http_port}" if http_port else ""
         if as_json:
             said = {"listening": address, "http": pages, "workers": settings.workers}
             print(json.dumps(said), flush=True)

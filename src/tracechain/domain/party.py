@@ -60,11 +60,21 @@ class Party:
         )
 
 
+class CredentialKind(StrEnum):
+    """What a caller shows."""
+
+    API_KEY = "api_key"
+    CERTIFICATE = "certificate"
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An API key without its secret. `secret_hash` is SHA-256 of a 256-bit random secret.
+    """What a party calls with, without its secret. `secret_hash` is SHA-256 of an API key's
+    256-bit random secret, or of the public key (SubjectPublicKeyInfo) of a client certificate.
 
     A plain hash is enough: the secret is random, so there is nothing to guess faster.
+    `scopes` narrow what the role may; none: all of it. `expire_time` is when it ends by itself.
+    `last_use_time` is kept to the minute.
     """
 
     credential_id: str
@@ -75,6 +85,21 @@ class Credential:
     secret_hash: bytes
     create_time: int
     revoke_time: int | None = None
+    kind: CredentialKind = CredentialKind.API_KEY
+    scopes: tuple[str, ...] = ()
+    expire_time: int | None = None
+    last_use_time: int | None = None
+
+    def is_expired(self, now: int) -> bool:
+        """Whether it has ended by itself; the moment of its end is behind it."""
+        return self.expire_time is not None and now >= self.expire_time
+
+    @property
+    def principal(self) -> Principal:
+        """Whom it makes of its bearer."""
+        return Principal(
+            self.party_gln, self.role, self.region, self.credential_id, frozenset(self.scopes)
+        )
 
 
 # Which roles a party of a kind may have; only the service's own party operates it.
@@ -103,12 +128,14 @@ def check_role(kind: PartyKind, role: Role, region: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls: party, role and, for inspectors, the division that it supervises."""
+    """Who calls: party, role and, for inspectors, the division that it supervises. `scopes` narrow
+    what the role may; none: all of it."""
 
     party_gln: str
     role: Role
     region: str = ""
     credential_id: str = ""
+    scopes: frozenset[str] = frozenset()
 
     def supervises(self, region: str) -> bool:
         """True where the caller is an inspector whose division covers `region` (six digits)."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tracechain.app.credentials import Credentials
 from tracechain.app.keyring import Keyring
 from tracechain.app.parties import Parties
+from tracechain.domain.certificate import public_key_of
 from tracechain.domain.party import Principal, Role
-from tracechain.rpc import convert, names, paging
+from tracechain.rpc import convert, names, paging, scopes
 from tracechain.v1 import admin_pb2, annotations_pb2, party_pb2
 
 
@@ -45,14 +48,44 @@ class AdminServicer:
     async def CreateCredential(
         self, request: admin_pb2.CreateCredentialRequest, principal: Principal
     ) -> admin_pb2.CreateCredentialResponse:
-        wanted = request.credential
-        role = convert.member(Role, annotations_pb2.Role, wanted.role, "credential.role")
+        role, narrowed = _wanted(request.credential)
         credential, api_key = await self._credentials.create(
             names.read_party(request.parent, "parent"),
             role,
-            wanted.region,
-            wanted.label,
+            request.credential.region,
+            request.credential.label,
             request.request_id,
+            **narrowed,
+        )
+        return admin_pb2.CreateCredentialResponse(
+            credential=convert.credential(credential), api_key=api_key
+        )
+
+    async def RegisterCertificate(
+        self, request: admin_pb2.RegisterCertificateRequest, principal: Principal
+    ) -> party_pb2.Credential:
+        role, narrowed = _wanted(request.credential)
+        return convert.credential(
+            await self._credentials.register(
+                names.read_party(request.parent, "parent"),
+                role,
+                request.credential.region,
+                request.credential.label,
+                public_key_of(request.certificate, "certificate"),
+                **narrowed,
+            )
+        )
+
+    async def RotateCredential(
+        self, request: admin_pb2.RotateCredentialRequest, principal: Principal
+    ) -> admin_pb2.CreateCredentialResponse:
+        gln, credential_id = names.read_credential(request.name, "name")
+        credential, api_key = await self._credentials.rotate(
+            gln,
+            credential_id,
+            request.overlap_seconds,
+            request.request_id,
+            expire_time=_expiry(request, "expire_time"),
         )
         return admin_pb2.CreateCredentialResponse(
             credential=convert.credential(credential), api_key=api_key
@@ -99,3 +132,18 @@ class AdminServicer:
         if request.HasField("revoke_time"):
             time = convert.read_timestamp(request.revoke_time, "revoke_time")
         return convert.key(await self._keyring.revoke(principal, gln, key_id, time, request.reason))
+
+
+def _wanted(message: party_pb2.Credential) -> tuple[Role, dict[str, Any]]:
+    """The role, and what narrows it."""
+    role = convert.member(Role, annotations_pb2.Role, message.role, "credential.role")
+    return role, {
+        "scopes": scopes.checked(message.scopes, role, "credential.scopes"),
+        "expire_time": _expiry(message, "credential.expire_time"),
+    }
+
+
+def _expiry(message: Any, field: str) -> int | None:
+    if not message.HasField("expire_time"):
+        return None
+    return convert.read_timestamp(message.expire_time, field)

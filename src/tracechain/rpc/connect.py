@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -36,7 +37,7 @@ from tracechain.rpc.connect_errors import (
     translated,
 )
 from tracechain.rpc.connect_form import Form, Raw
-from tracechain.rpc.gate import Begin, Gate, Guard
+from tracechain.rpc.gate import Begin, Gate, Guard, Shown
 from tracechain.rpc.intake import Intake
 from tracechain.rpc.recording import Recording
 from tracechain.rpc.server import Servicer
@@ -45,6 +46,10 @@ from tracechain.v1 import annotations_pb2
 
 # What the paths of all methods begin with.
 CONNECT_PREFIX = f"/{annotations_pb2.DESCRIPTOR.package}."
+
+# The client certificate of the connection that a request came by: the library hands on headers
+# alone, and a header would be the client's to write.
+_CERTIFICATE: ContextVar[bytes] = ContextVar("certificate", default=b"")
 
 _UNARY = "application/"
 _STREAM = "application/connect+"
@@ -83,6 +88,7 @@ class ConnectApp:
         except InvalidArgument as error:
             await HttpRefused(HTTPStatus.BAD_REQUEST, trailers(error)).answer(send)
         else:
+            _CERTIFICATE.set(_certificate(scope))
             if method.is_stream:
                 await self._app(scope, receive, send)
             else:
@@ -177,7 +183,7 @@ class _Method:
                     await charged
                 return await raw.form.write(await self._call(request))
             async with self.guard.recording(client) as record:
-                principal = await self.guard.caller(_authorization(context), client, record)
+                principal = await self.guard.caller(_shown(context), client, record)
                 request = await self._checked(raw, record)
                 await record.look(principal)
                 record.answer = await self._call(request, principal)
@@ -220,7 +226,7 @@ class _Method:
     def _served(
         self, context: RequestContext[Any, Any], begin: Begin
     ) -> AsyncGenerator[Message, None]:
-        return self.guard.answers(_authorization(context), self._client(context), begin)
+        return self.guard.answers(_shown(context), self._client(context), begin)
 
     def _client(self, context: RequestContext[Any, Any]) -> str:
         heard = ",".join(context.request_headers.getall("x-forwarded-for"))
@@ -297,6 +303,17 @@ def _place(room: Room) -> Iterator[None]:
         yield
     finally:
         room.taken -= 1
+
+
+def _certificate(scope: Any) -> bytes:
+    """The leaf of what the client showed (ASGI TLS extension, `client_cert_chain`)."""
+    tls = scope.get("extensions", {}).get("tls", {})
+    chain = tls.get("client_cert_chain", ())
+    return chain[0].encode() if chain else b""
+
+
+def _shown(context: RequestContext[Any, Any]) -> Shown:
+    return Shown(_authorization(context), _CERTIFICATE.get)
 
 
 def _authorization(context: RequestContext[Any, Any]) -> str:

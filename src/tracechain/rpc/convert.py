@@ -123,6 +123,10 @@ def credential(value: Credential) -> party_pb2.Credential:
         label=value.label,
         create_time=timestamp(value.create_time),
         revoke_time=timestamp(value.revoke_time),
+        kind=number(party_pb2.CredentialKind, value.kind),  # type: ignore[arg-type]
+        scopes=value.scopes,
+        expire_time=timestamp(value.expire_time),
+        last_use_time=timestamp(value.last_use_time),
     )
 
 

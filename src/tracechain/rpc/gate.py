@@ -13,7 +13,8 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Any, Protocol, cast
+from functools import partial
+from typing import Any, NamedTuple, Protocol, cast
 
 import grpc
 import structlog
@@ -35,6 +36,7 @@ from tracechain.rpc.admission import Admission, Admitted, Room
 from tracechain.rpc.metering import Meter
 from tracechain.rpc.recording import Recorder, Recording
 from tracechain.rpc.required import missing_fields
+from tracechain.rpc.scopes import scopes_of
 from tracechain.rpc.status import Trailers, internal, trailers
 from tracechain.v1 import annotations_pb2
 
@@ -45,8 +47,20 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class Authenticator(Protocol):
     """Turns what a call carries into a principal."""
 
-    async def authenticate(self, api_key: str) -> Principal:
-        """The principal of an API key. Raises Unauthenticated."""
+    async def bearer(self, text: str) -> Principal:
+        """The principal of `authorization: Bearer {text}`. Raises Unauthenticated, Unavailable."""
+
+    async def certificate(self, shown: bytes) -> Principal:
+        """The principal of a client certificate that the TLS handshake has checked. Raises
+        Unauthenticated."""
+
+
+class Shown(NamedTuple):
+    """What a call shows of who calls: its `authorization`, and where it has none the certificate
+    of its connection (empty where there is none)."""
+
+    authorization: str
+    certificate: Callable[[], bytes]
 
 
 class Gate:
@@ -153,6 +167,7 @@ class Guard:
         self._missing = missing_fields(method.input_type)
         self._has_request_id = "request_id" in method.input_type.fields_by_name
         self._name = method.full_name
+        self._scopes = scopes_of(method)
 
     @property
     def is_public(self) -> bool:
@@ -165,7 +180,7 @@ class Guard:
         return self._recorder.call(client)
 
     async def answers(
-        self, authorization: str, client: str, begin: Begin
+        self, shown: Shown, client: str, begin: Begin
     ) -> AsyncGenerator[Message, None]:
         """What a stream answers, once it is known who calls and that is on record. `begin` gets
         the record, and who calls; for a public method None and nobody."""
@@ -176,7 +191,7 @@ class Guard:
                     yield answer
             return
         async with self._recorder.call(client) as record:
-            principal = await self.caller(authorization, client, record)
+            principal = await self.caller(shown, client, record)
             found = await begin(record, principal)
             await record.started()
             async with aclosing(found):
@@ -218,23 +233,31 @@ class Guard:
                 await self.meter.paced(client)
             yield request
 
-    async def caller(self, authorization: str, client: str, record: Recording) -> Principal:
-        """Whose `authorization` this is, which `record` is told as soon as it is known, and whom
-        the call is charged. Raises Unauthenticated, PermissionDenied and ResourceExhausted."""
+    async def caller(self, shown: Shown, client: str, record: Recording) -> Principal:
+        """Who calls, by what he shows; `record` is told as soon as it is known, and his party is
+        charged. Raises Unauthenticated, PermissionDenied, ResourceExhausted and Unavailable."""
         with self.meter.login(client):
-            principal = record.principal = await self._principal(authorization)
+            principal = record.principal = await self._principal(shown)
         self.meter.party(principal.party_gln)
         if self._roles is None or principal.role not in self._roles:
             raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
+        if principal.scopes and self._scopes.isdisjoint(principal.scopes):
+            raise PermissionDenied(
+                "SCOPE_NOT_ALLOWED", "the scopes of this credential leave this out"
+            )
         return principal
 
-    async def _principal(self, authorization: str) -> Principal:
-        scheme, _, api_key = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not api_key:
+    async def _principal(self, shown: Shown) -> Principal:
+        if not shown.authorization and (certificate := shown.certificate()):
+            return await self._authenticator.certificate(certificate)
+        scheme, _, text = shown.authorization.partition(" ")
+        if scheme.lower() != "bearer" or not text:
             raise Unauthenticated(
-                "MISSING_CREDENTIAL", "send `authorization: Bearer {api key}` with the call"
+                "MISSING_CREDENTIAL",
+                "send `authorization: Bearer {API key or token}` with the call, or show a client "
+                "certificate",
             )
-        return await self._authenticator.authenticate(api_key.strip())
+        return await self._authenticator.bearer(text.strip())
 
     def status(self, error: Exception) -> Trailers:
         """What the caller is told of an error."""
@@ -283,7 +306,7 @@ class _Handlers:
             try:
                 client = _client(context, meter)
                 async with guard.recording(client) as record:
-                    principal = await guard.caller(_authorization(context), client, record)
+                    principal = await guard.caller(_shown(context), client, record)
                     guard.check(request, record)
                     await record.look(principal)
                     record.answer = await call(request, principal)
@@ -343,7 +366,7 @@ class _Handlers:
         return serve
 
     async def _write(self, context: _Context, client: str, begin: Begin) -> None:
-        answers = self._guard.answers(_authorization(context), client, begin)
+        answers = self._guard.answers(_shown(context), client, begin)
         # Closed with ours: a generator that another one reads is else left to the collector.
         async with aclosing(answers):
             async for answer in answers:
@@ -378,6 +401,16 @@ def _authorization(context: _Context) -> str:
         if key == "authorization" and isinstance(value, str):
             found = value
     return found
+
+
+def _shown(context: _Context) -> Shown:
+    return Shown(_authorization(context), partial(_certificate, context))
+
+
+def _certificate(context: _Context) -> bytes:
+    """The client certificate of the connection, PEM; empty where it has none."""
+    found: Any = context.auth_context().get("x509_pem_cert", ())
+    return bytes(found[0]) if found else b""
 
 
 def _client(context: _Context, meter: Meter) -> str:

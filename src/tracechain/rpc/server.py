@@ -10,11 +10,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tracechain.app.ports import ServerIdentity, TlsMaterial
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import Unavailable
 from tracechain.rpc.gate import Gate
 
 _MAX_METADATA = 16 * 1024
+# For TLS and HTTP/2 to begin; gRPC would wait two minutes, and each waits with a connection.
 _HANDSHAKE_MS = 10_000
 _IDLE_MS = 300_000
 _AGE_MS, _AGE_GRACE_MS = 3_600_000, 600_000
@@ -43,15 +45,23 @@ class RpcServer:
         max_message_bytes: int,
         max_calls_per_connection: int,
         allow_plaintext: bool,
+        identity: ServerIdentity | None = None,
+        mtls_listen: str = "",
         shared_port: bool = False,
     ) -> None:
-        if not allow_plaintext and not is_loopback(listen):
+        """With an `identity` all is TLS; on `mtls_listen` clients must show a certificate. That is
+        a port of its own, for gRPC has no handshake in which they may.
+        Raises Unavailable PLAINTEXT_REFUSED."""
+        if identity is None and not allow_plaintext and not is_loopback(listen):
             raise Unavailable(
                 "PLAINTEXT_REFUSED",
-                f"{listen} is reachable from outside and there is no TLS; put a proxy that does "
-                "TLS in front and set TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
+                f"{listen} is reachable from outside and there is no TLS; set TRACECHAIN_TLS_CERT "
+                "and TRACECHAIN_TLS_KEY, or put a proxy that does TLS in front and set "
+                "TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
             )
         self._listen = listen
+        self._mtls_listen = mtls_listen
+        self._identity = identity
         self._health = health.aio.HealthServicer()
         self._names = [servicer.service.full_name for servicer in servicers]
         self._server = grpc.aio.server(
@@ -88,21 +98,28 @@ class RpcServer:
         reflection.enable_server_reflection(
             [*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
         )
-        self.port = 0
+        self.port = self.mtls_port = 0
 
     def add(self, handler: grpc.GenericRpcHandler) -> None:
         """Adds a service that is not of the protos, before the start."""
         self._server.add_generic_rpc_handlers([handler])
 
     async def start(self) -> None:
-        """Opens the port. Raises Unavailable PORT_TAKEN."""
-        try:
-            self.port = self._server.add_insecure_port(self._listen)
-        except RuntimeError:
-            raise Unavailable("PORT_TAKEN", f"cannot listen on {self._listen}") from None
+        """Opens the ports. Raises Unavailable PORT_TAKEN."""
+        self.port = self._open(self._listen, must_show=False)
+        if self._mtls_listen:
+            self.mtls_port = self._open(self._mtls_listen, must_show=True)
         await self._server.start()
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def _open(self, listen: str, *, must_show: bool) -> int:
+        try:
+            if self._identity is None:
+                return self._server.add_insecure_port(listen)
+            return self._server.add_secure_port(listen, _credentials(self._identity, must_show))
+        except RuntimeError:
+            raise Unavailable("PORT_TAKEN", f"cannot listen on {listen}") from None
 
     async def stop(self, grace: float) -> None:
         """Says NOT_SERVING, takes no new call, and gives those under way `grace` seconds."""
@@ -112,3 +129,25 @@ class RpcServer:
     async def wait(self) -> None:
         """Returns once the server has stopped."""
         await self._server.wait_for_termination()
+
+
+def _credentials(identity: ServerIdentity, must_show: bool) -> grpc.ServerCredentials:
+    """Credentials that each handshake asks for the certificate of today."""
+    given = identity.material()
+
+    def changed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal given
+        material = identity.material()
+        if material is given:
+            return None
+        given = material
+        return _configuration(material)
+
+    # None for "as before" is documented, and missing in the stubs.
+    return grpc.dynamic_ssl_server_credentials(_configuration(given), changed, must_show)  # type: ignore[arg-type]
+
+
+def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(material.key, material.certificates)], root_certificates=material.client_ca or None
+    )

@@ -27,7 +27,7 @@ from tracechain.v1 import annotations_pb2 as tracechain_dot_v1_dot_annotations__
 from tracechain.v1 import party_pb2 as tracechain_dot_v1_dot_party__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/admin.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"S\n\x12\x43reatePartyRequest\x12)\n\x05party\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.PartyB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x0fGetPartyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\";\n\x12ListPartiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListPartiesResponse\x12%\n\x07parties\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Party\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x17\x43reateCredentialRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"`\n\x18\x43reateCredentialResponse\x12-\n\ncredential\x18\x01 \x01(\x0b\x32\x19.tracechain.v1.Credential\x12\x15\n\x07\x61pi_key\x18\x02 \x01(\tB\x04\xc0\xed\x18\x01\".\n\x16ListCredentialsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"I\n\x17ListCredentialsResponse\x12.\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x19.tracechain.v1.Credential\"-\n\x17RevokeCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"u\n\x16\x43reateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"-\n\x15ListIssuerKeysRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"@\n\x16ListIssuerKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\"m\n\x16RevokeIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t2\x9e\x07\n\x0c\x41\x64minService\x12O\n\x0b\x43reateParty\x12!.tracechain.v1.CreatePartyRequest\x1a\x14.tracechain.v1.Party\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12O\n\x08GetParty\x12\x1e.tracechain.v1.GetPartyRequest\x1a\x14.tracechain.v1.Party\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12\x63\n\x0bListParties\x12!.tracechain.v1.ListPartiesRequest\x1a\".tracechain.v1.ListPartiesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12l\n\x10\x43reateCredential\x12&.tracechain.v1.CreateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x0fListCredentials\x12%.tracechain.v1.ListCredentialsRequest\x1a&.tracechain.v1.ListCredentialsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x05\x12q\n\x10RevokeCredential\x12&.tracechain.v1.RevokeCredentialRequest\x1a\x19.tracechain.v1.Credential\"\x1a\xaa\xed\x18\x03\x12\x01\x05\xba\xed\x18\x0fListCredentials\x12\\\n\x0f\x43reateIssuerKey\x12%.tracechain.v1.CreateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12j\n\x0eListIssuerKeys\x12$.tracechain.v1.ListIssuerKeysRequest\x1a%.tracechain.v1.ListIssuerKeysResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12n\n\x0fRevokeIssuerKey\x12%.tracechain.v1.RevokeIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x1a\xaa\xed\x18\x04\x12\x02\x01\x05\xba\xed\x18\x0eListIssuerKeysb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/admin.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"S\n\x12\x43reatePartyRequest\x12)\n\x05party\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.PartyB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x0fGetPartyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\";\n\x12ListPartiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListPartiesResponse\x12%\n\x07parties\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Party\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x17\x43reateCredentialRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"`\n\x18\x43reateCredentialResponse\x12-\n\ncredential\x18\x01 \x01(\x0b\x32\x19.tracechain.v1.Credential\x12\x15\n\x07\x61pi_key\x18\x02 \x01(\tB\x04\xc0\xed\x18\x01\"\x96\x01\n\x1aRegisterCertificateRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x19\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x91\x01\n\x17RotateCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x17\n\x0foverlap_seconds\x18\x02 \x01(\x05\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xb0\xed\x18\x01\".\n\x16ListCredentialsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"I\n\x17ListCredentialsResponse\x12.\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x19.tracechain.v1.Credential\"A\n\x17RevokeCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"u\n\x16\x43reateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"-\n\x15ListIssuerKeysRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"@\n\x16ListIssuerKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\"m\n\x16RevokeIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t2\xf2\x08\n\x0c\x41\x64minService\x12O\n\x0b\x43reateParty\x12!.tracechain.v1.CreatePartyRequest\x1a\x14.tracechain.v1.Party\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12O\n\x08GetParty\x12\x1e.tracechain.v1.GetPartyRequest\x1a\x14.tracechain.v1.Party\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12\x63\n\x0bListParties\x12!.tracechain.v1.ListPartiesRequest\x1a\".tracechain.v1.ListPartiesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12l\n\x10\x43reateCredential\x12&.tracechain.v1.CreateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12\x64\n\x13RegisterCertificate\x12).tracechain.v1.RegisterCertificateRequest\x1a\x19.tracechain.v1.Credential\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x10RotateCredential\x12&.tracechain.v1.RotateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x0fListCredentials\x12%.tracechain.v1.ListCredentialsRequest\x1a&.tracechain.v1.ListCredentialsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x05\x12q\n\x10RevokeCredential\x12&.tracechain.v1.RevokeCredentialRequest\x1a\x19.tracechain.v1.Credential\"\x1a\xaa\xed\x18\x03\x12\x01\x05\xba\xed\x18\x0fListCredentials\x12\\\n\x0f\x43reateIssuerKey\x12%.tracechain.v1.CreateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12j\n\x0eListIssuerKeys\x12$.tracechain.v1.ListIssuerKeysRequest\x1a%.tracechain.v1.ListIssuerKeysResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12n\n\x0fRevokeIssuerKey\x12%.tracechain.v1.RevokeIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x1a\xaa\xed\x18\x04\x12\x02\x01\x05\xba\xed\x18\x0eListIssuerKeysb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +46,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECREDENTIALREQUEST'].fields_by_name['request_id']._serialized_options = b'\260\355\030\001'
   _globals['_CREATECREDENTIALRESPONSE'].fields_by_name['api_key']._loaded_options = None
   _globals['_CREATECREDENTIALRESPONSE'].fields_by_name['api_key']._serialized_options = b'\300\355\030\001'
+  _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['parent']._loaded_options = None
+  _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['parent']._serialized_options = b'\260\355\030\001'
+  _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['credential']._loaded_options = None
+  _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['credential']._serialized_options = b'\260\355\030\001'
+  _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['certificate']._loaded_options = None
+  _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['certificate']._serialized_options = b'\260\355\030\001'
+  _globals['_ROTATECREDENTIALREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_ROTATECREDENTIALREQUEST'].fields_by_name['name']._serialized_options = b'\260\355\030\001'
+  _globals['_ROTATECREDENTIALREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ROTATECREDENTIALREQUEST'].fields_by_name['request_id']._serialized_options = b'\260\355\030\001'
   _globals['_LISTCREDENTIALSREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_LISTCREDENTIALSREQUEST'].fields_by_name['parent']._serialized_options = b'\260\355\030\001'
   _globals['_REVOKECREDENTIALREQUEST'].fields_by_name['name']._loaded_options = None
@@ -66,6 +76,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['ListParties']._serialized_options = b'\220\002\001\252\355\030\006\022\004\001\002\003\005'
   _globals['_ADMINSERVICE'].methods_by_name['CreateCredential']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['CreateCredential']._serialized_options = b'\252\355\030\003\022\001\005'
+  _globals['_ADMINSERVICE'].methods_by_name['RegisterCertificate']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['RegisterCertificate']._serialized_options = b'\252\355\030\003\022\001\005'
+  _globals['_ADMINSERVICE'].methods_by_name['RotateCredential']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['RotateCredential']._serialized_options = b'\252\355\030\003\022\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['ListCredentials']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['ListCredentials']._serialized_options = b'\220\002\001\252\355\030\003\022\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeCredential']._loaded_options = None
@@ -88,20 +102,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECREDENTIALREQUEST']._serialized_end=535
   _globals['_CREATECREDENTIALRESPONSE']._serialized_start=537
   _globals['_CREATECREDENTIALRESPONSE']._serialized_end=633
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=635
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=681
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=683
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=756
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=758
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=803
-  _globals['_CREATEISSUERKEYREQUEST']._serialized_start=805
-  _globals['_CREATEISSUERKEYREQUEST']._serialized_end=922
-  _globals['_LISTISSUERKEYSREQUEST']._serialized_start=924
-  _globals['_LISTISSUERKEYSREQUEST']._serialized_end=969
-  _globals['_LISTISSUERKEYSRESPONSE']._serialized_start=971
-  _globals['_LISTISSUERKEYSRESPONSE']._serialized_end=1035
-  _globals['_REVOKEISSUERKEYREQUEST']._serialized_start=1037
-  _globals['_REVOKEISSUERKEYREQUEST']._serialized_end=1146
-  _globals['_ADMINSERVICE']._serialized_start=1149
-  _globals['_ADMINSERVICE']._serialized_end=2075
+  _globals['_REGISTERCERTIFICATEREQUEST']._serialized_start=636
+  _globals['_REGISTERCERTIFICATEREQUEST']._serialized_end=786
+  _globals['_ROTATECREDENTIALREQUEST']._serialized_start=789
+  _globals['_ROTATECREDENTIALREQUEST']._serialized_end=934
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=936
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=982
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=984
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=1057
+  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=1059
+  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=1124
+  _globals['_CREATEISSUERKEYREQUEST']._serialized_start=1126
+  _globals['_CREATEISSUERKEYREQUEST']._serialized_end=1243
+  _globals['_LISTISSUERKEYSREQUEST']._serialized_start=1245
+  _globals['_LISTISSUERKEYSREQUEST']._serialized_end=1290
+  _globals['_LISTISSUERKEYSRESPONSE']._serialized_start=1292
+  _globals['_LISTISSUERKEYSRESPONSE']._serialized_end=1356
+  _globals['_REVOKEISSUERKEYREQUEST']._serialized_start=1358
+  _globals['_REVOKEISSUERKEYREQUEST']._serialized_end=1467
+  _globals['_ADMINSERVICE']._serialized_start=1470
+  _globals['_ADMINSERVICE']._serialized_end=2608
 # @@protoc_insertion_point(module_scope)

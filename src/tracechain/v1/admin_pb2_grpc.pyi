@@ -29,6 +29,16 @@ class AdminServiceStub:
     """Makes an API key for a party. Its secret is in this answer and nowhere else: repeating the
     request_id is refused with REQUEST_ID_USED, since the secret cannot be shown again.
     """
+    RegisterCertificate: _aio.UnaryUnaryMultiCallable[_admin_pb2.RegisterCertificateRequest, _party_pb2.Credential]
+    """Takes a client certificate for a party's: who shows one over the same public key by mutual TLS
+    calls as the party. The same again gives the same credential; another party, role or scope for
+    the same public key is CERTIFICATE_REGISTERED.
+    """
+    RotateCredential: _aio.UnaryUnaryMultiCallable[_admin_pb2.RotateCredentialRequest, _admin_pb2.CreateCredentialResponse]
+    """Makes an API key in place of another one: it may the same, and the old one ends a while later,
+    so that its users can change over. Its secret is in this answer and nowhere else, as with
+    CreateCredential; who lost the answer rotates again under another request_id.
+    """
     ListCredentials: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListCredentialsRequest, _admin_pb2.ListCredentialsResponse]
     """Lists the credentials of a party, newest last."""
     RevokeCredential: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeCredentialRequest, _party_pb2.Credential]
@@ -77,6 +87,28 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_admin_pb2.CreateCredentialResponse]:
         """Makes an API key for a party. Its secret is in this answer and nowhere else: repeating the
         request_id is refused with REQUEST_ID_USED, since the secret cannot be shown again.
+        """
+
+    @_abc_1.abstractmethod
+    def RegisterCertificate(
+        self,
+        request: _admin_pb2.RegisterCertificateRequest,
+        context: _aio.ServicerContext[_admin_pb2.RegisterCertificateRequest, _abc.Awaitable[_party_pb2.Credential]],
+    ) -> _abc.Awaitable[_party_pb2.Credential]:
+        """Takes a client certificate for a party's: who shows one over the same public key by mutual TLS
+        calls as the party. The same again gives the same credential; another party, role or scope for
+        the same public key is CERTIFICATE_REGISTERED.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateCredential(
+        self,
+        request: _admin_pb2.RotateCredentialRequest,
+        context: _aio.ServicerContext[_admin_pb2.RotateCredentialRequest, _abc.Awaitable[_admin_pb2.CreateCredentialResponse]],
+    ) -> _abc.Awaitable[_admin_pb2.CreateCredentialResponse]:
+        """Makes an API key in place of another one: it may the same, and the old one ends a while later,
+        so that its users can change over. Its secret is in this answer and nowhere else, as with
+        CreateCredential; who lost the answer rotates again under another request_id.
         """
 
     @_abc_1.abstractmethod

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tracechain.v1 import annotations_pb2 as tracechain_dot_v1_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/party.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\"\'\n\rLocalizedText\x12\n\n\x02zh\x18\x01 \x01(\t\x12\n\n\x02\x65n\x18\x02 \x01(\t\"\xeb\x01\n\x05Party\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x03gln\x18\x02 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\x04uscc\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\x12\x14\n\x06region\x18\x04 \x01(\tB\x04\xb0\xed\x18\x01\x12,\n\x04kind\x18\x05 \x01(\x0e\x32\x18.tracechain.v1.PartyKindB\x04\xb0\xed\x18\x01\x12\x38\n\x0c\x64isplay_name\x18\x06 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedTextB\x04\xb0\xed\x18\x01\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\nCredential\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.tracechain.v1.Role\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe0\x01\n\tIssuerKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\r\x12\x12\n\nissuer_gln\x18\x03 \x01(\t\x12+\n\talgorithm\x18\x04 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x12\n\npublic_key\x18\x05 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa5\x01\n\tPartyKind\x12\x1a\n\x16PARTY_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11PARTY_KIND_ISSUER\x10\x01\x12\x16\n\x12PARTY_KIND_CARRIER\x10\x02\x12\x1a\n\x16PARTY_KIND_DISTRIBUTOR\x10\x03\x12\x17\n\x13PARTY_KIND_RETAILER\x10\x04\x12\x18\n\x14PARTY_KIND_REGULATOR\x10\x05*R\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41LGORITHM_ES256\x10\x01\x12\x15\n\x11\x41LGORITHM_ED25519\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/party.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\"\'\n\rLocalizedText\x12\n\n\x02zh\x18\x01 \x01(\t\x12\n\n\x02\x65n\x18\x02 \x01(\t\"\xeb\x01\n\x05Party\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x03gln\x18\x02 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\x04uscc\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\x12\x14\n\x06region\x18\x04 \x01(\tB\x04\xb0\xed\x18\x01\x12,\n\x04kind\x18\x05 \x01(\x0e\x32\x18.tracechain.v1.PartyKindB\x04\xb0\xed\x18\x01\x12\x38\n\x0c\x64isplay_name\x18\x06 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedTextB\x04\xb0\xed\x18\x01\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdf\x02\n\nCredential\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.tracechain.v1.Role\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x04kind\x18\x07 \x01(\x0e\x32\x1d.tracechain.v1.CredentialKind\x12\x0e\n\x06scopes\x18\x08 \x03(\t\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe0\x01\n\tIssuerKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\r\x12\x12\n\nissuer_gln\x18\x03 \x01(\t\x12+\n\talgorithm\x18\x04 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x12\n\npublic_key\x18\x05 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xa5\x01\n\tPartyKind\x12\x1a\n\x16PARTY_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11PARTY_KIND_ISSUER\x10\x01\x12\x16\n\x12PARTY_KIND_CARRIER\x10\x02\x12\x1a\n\x16PARTY_KIND_DISTRIBUTOR\x10\x03\x12\x17\n\x13PARTY_KIND_RETAILER\x10\x04\x12\x18\n\x14PARTY_KIND_REGULATOR\x10\x05*o\n\x0e\x43redentialKind\x12\x1f\n\x1b\x43REDENTIAL_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43REDENTIAL_KIND_API_KEY\x10\x01\x12\x1f\n\x1b\x43REDENTIAL_KIND_CERTIFICATE\x10\x02*R\n\tAlgorithm\x12\x19\n\x15\x41LGORITHM_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41LGORITHM_ES256\x10\x01\x12\x15\n\x11\x41LGORITHM_ED25519\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,16 +43,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PARTY'].fields_by_name['kind']._serialized_options = b'\260\355\030\001'
   _globals['_PARTY'].fields_by_name['display_name']._loaded_options = None
   _globals['_PARTY'].fields_by_name['display_name']._serialized_options = b'\260\355\030\001'
-  _globals['_PARTYKIND']._serialized_start=810
-  _globals['_PARTYKIND']._serialized_end=975
-  _globals['_ALGORITHM']._serialized_start=977
-  _globals['_ALGORITHM']._serialized_end=1059
+  _globals['_PARTYKIND']._serialized_start=971
+  _globals['_PARTYKIND']._serialized_end=1136
+  _globals['_CREDENTIALKIND']._serialized_start=1138
+  _globals['_CREDENTIALKIND']._serialized_end=1249
+  _globals['_ALGORITHM']._serialized_start=1251
+  _globals['_ALGORITHM']._serialized_end=1333
   _globals['_LOCALIZEDTEXT']._serialized_start=110
   _globals['_LOCALIZEDTEXT']._serialized_end=149
   _globals['_PARTY']._serialized_start=152
   _globals['_PARTY']._serialized_end=387
   _globals['_CREDENTIAL']._serialized_start=390
-  _globals['_CREDENTIAL']._serialized_end=580
-  _globals['_ISSUERKEY']._serialized_start=583
-  _globals['_ISSUERKEY']._serialized_end=807
+  _globals['_CREDENTIAL']._serialized_end=741
+  _globals['_ISSUERKEY']._serialized_start=744
+  _globals['_ISSUERKEY']._serialized_end=968
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tracechain.v1 import annotations_pb2 as _annotations_pb2
 import builtins as _builtins
@@ -54,6 +56,30 @@ PARTY_KIND_RETAILER: PartyKind.ValueType  # 4
 PARTY_KIND_REGULATOR: PartyKind.ValueType  # 5
 """Supervises."""
 Global___PartyKind: _TypeAlias = PartyKind  # noqa: Y015
+
+class _CredentialKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CredentialKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CredentialKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CREDENTIAL_KIND_UNSPECIFIED: _CredentialKind.ValueType  # 0
+    """Not set; never stored."""
+    CREDENTIAL_KIND_API_KEY: _CredentialKind.ValueType  # 1
+    """`authorization: Bearer {api_key}`. Its secret is shown once, when it is made."""
+    CREDENTIAL_KIND_CERTIFICATE: _CredentialKind.ValueType  # 2
+    """A client certificate in the TLS handshake, known by its public key."""
+
+class CredentialKind(_CredentialKind, metaclass=_CredentialKindEnumTypeWrapper):
+    """What a caller shows."""
+
+CREDENTIAL_KIND_UNSPECIFIED: CredentialKind.ValueType  # 0
+"""Not set; never stored."""
+CREDENTIAL_KIND_API_KEY: CredentialKind.ValueType  # 1
+"""`authorization: Bearer {api_key}`. Its secret is shown once, when it is made."""
+CREDENTIAL_KIND_CERTIFICATE: CredentialKind.ValueType  # 2
+"""A client certificate in the TLS handshake, known by its public key."""
+Global___CredentialKind: _TypeAlias = CredentialKind  # noqa: Y015
 
 class _Algorithm:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -157,7 +183,7 @@ Global___Party: _TypeAlias = Party  # noqa: Y015
 
 @_typing.final
 class Credential(_message.Message):
-    """An API key of a party; the secret is shown once, when it is made."""
+    """What a party calls with: an API key, or a client certificate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -167,6 +193,10 @@ class Credential(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_USE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `parties/{gln}/credentials/{id}`. Output only."""
     role: _annotations_pb2.Role.ValueType
@@ -175,6 +205,8 @@ class Credential(_message.Message):
     """For inspectors: the division it supervises with all below it. Six digits."""
     label: _builtins.str
     """A note for people, at most 100 characters. Example: "filling line 3"."""
+    kind: Global___CredentialKind.ValueType
+    """What it is. Output only."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -182,6 +214,20 @@ class Credential(_message.Message):
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """When it was revoked; absent while it is good."""
+
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which of the methods that the role may call it may: `read` for all that only read, a service
+        (`IssuanceService`) or a method (`IssuanceService.IssueCodes`); none: all. At most 32.
+        """
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself; absent: never."""
+
+    @_builtins.property
+    def last_use_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last used, to the minute; absent where it never was. Output only."""
 
     def __init__(
         self,
@@ -192,10 +238,14 @@ class Credential(_message.Message):
         label: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___CredentialKind.ValueType = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        last_use_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "label", b"label", "name", b"name", "region", b"region", "revoke_time", b"revoke_time", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "kind", b"kind", "label", b"label", "last_use_time", b"last_use_time", "name", b"name", "region", b"region", "revoke_time", b"revoke_time", "role", b"role", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

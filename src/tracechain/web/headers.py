@@ -36,6 +36,8 @@ SECURITY: tuple[tuple[str, str], ...] = (
     ("permissions-policy", "camera=(self), geolocation=(), microphone=(), payment=(), usb=()"),
     ("x-frame-options", "DENY"),
 )
+# Where there is TLS: a browser that was here once comes by nothing else for a year (RFC 6797).
+STRICT = ("strict-transport-security", "max-age=31536000")
 
 # A personal answer is kept by nobody: no cache on the way, and not the browser's.
 NO_STORE = (b"cache-control", b"no-store")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
+import ssl
 from asyncio import TimerHandle
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import Unavailable
-from tracechain.web.headers import SECURITY
+from tracechain.web.headers import SECURITY, STRICT
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -45,13 +46,16 @@ class HttpServer:
         *,
         max_connections: int,
         allow_plaintext: bool,
+        tls: ssl.SSLContext | None = None,
         shared_port: bool = False,
     ) -> None:
-        if not allow_plaintext and not is_loopback(listen):
+        """With `tls` all is HTTPS. Raises Unavailable PLAINTEXT_REFUSED."""
+        if tls is None and not allow_plaintext and not is_loopback(listen):
             raise Unavailable(
                 "PLAINTEXT_REFUSED",
-                f"{listen} is reachable from outside and there is no TLS; put a proxy that does "
-                "TLS in front and set TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
+                f"{listen} is reachable from outside and there is no TLS; set TRACECHAIN_TLS_CERT "
+                "and TRACECHAIN_TLS_KEY, or put a proxy that does TLS in front and set "
+                "TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
             )
         self._listen = listen
         self._shared = shared_port
@@ -71,9 +75,10 @@ class HttpServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                headers=list(SECURITY),
+                headers=[*SECURITY, *([STRICT] if tls else [])],
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            )
+            ),
+            tls,
         )
         self._task: asyncio.Task[None] | None = None
         self.port = 0
@@ -97,8 +102,9 @@ class HttpServer:
 class _Uvicorn(uvicorn.Server):
     """uvicorn without its signals, which are the command line's, and told to stop by an event."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
         super().__init__(config)
+        self._tls = tls
         self.began = asyncio.Event()
         self.ending = asyncio.Event()
 
@@ -109,8 +115,26 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         # Before the first connection: it takes the headers that every answer carries from here.
         await self.on_tick(0)
-        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=opened,
+                backlog=self.config.backlog,
+                ssl=self._tls,
+                # The standard library's minute would be a minute for each idle connection.
+                ssl_handshake_timeout=_HEAD_SECONDS if self._tls else None,
+            )
+            for opened in sockets or ()
+        ]
+        self.started = True
         self.began.set()
+
+    def _connection(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state={}
+        )
+        return made
 
     async def main_loop(self) -> None:
         while not self.ending.is_set():
@@ -135,6 +159,7 @@ class _Connection(HttpToolsProtocol):
         self._unfinished = False
         self._head_bytes = self._unread = 0
         self._timer: TimerHandle | None = None
+        self._extensions: dict[str, dict[object, object]] | None = None
         self._unread_timer: TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -142,6 +167,7 @@ class _Connection(HttpToolsProtocol):
         if len(self.connections) > self.most:
             transport.close()
             return
+        self._extensions = _extensions_of(transport)
         self._expect_head()
 
     def pause_writing(self) -> None:
@@ -183,6 +209,8 @@ class _Connection(HttpToolsProtocol):
         self._unfinished = self._in_head = True
         self._head_bytes = self._unread = 0
         super().on_message_begin()
+        if self._extensions is not None:
+            self.scope["extensions"] = self._extensions
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
@@ -255,6 +283,16 @@ class _Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _extensions_of(transport: asyncio.Transport) -> dict[str, dict[object, object]] | None:
+    """What applications are told of TLS (ASGI TLS extension 0.2), as far as one of ours asks: the
+    certificate that the client showed."""
+    connection = transport.get_extra_info("ssl_object")
+    if connection is None:
+        return None
+    shown = connection.getpeercert(binary_form=True)
+    return {"tls": {"client_cert_chain": [ssl.DER_cert_to_PEM_cert(shown)] if shown else []}}
 
 
 def _open(listen: str, *, shared: bool) -> socket.socket:

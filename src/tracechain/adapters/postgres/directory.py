@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracechain.adapters import records
-from tracechain.adapters.postgres.session import Session
+from tracechain.adapters.postgres.session import Session, Transaction
 from tracechain.adapters.postgres.statements import statement
 from tracechain.domain.code import Algorithm
 from tracechain.domain.keys import IssuerKey
@@ -17,6 +17,7 @@ _KEY_COLUMNS = (
     "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
     "revoke_time, revoke_reason"
 )
+_CREDENTIAL_COLUMNS = "body, revoke_time, expire_time, last_use_time"
 
 NEXT_NUMBER = statement(
     "NEXT_NUMBER", "UPDATE counter SET value = value + 1 WHERE name = $1 RETURNING value"
@@ -31,18 +32,28 @@ LIST_PARTIES = statement(
 )
 PUT_CREDENTIAL = statement(
     "PUT_CREDENTIAL",
-    "INSERT INTO credential (credential_id, party_gln, body) VALUES ($1, $2, $3) "
-    "ON CONFLICT DO NOTHING RETURNING credential_id",
+    "INSERT INTO credential (credential_id, party_gln, body, expire_time) "
+    "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING credential_id",
 )
 GET_CREDENTIAL = statement(
-    "GET_CREDENTIAL", "SELECT body, revoke_time FROM credential WHERE credential_id = $1"
+    "GET_CREDENTIAL",
+    f"SELECT {_CREDENTIAL_COLUMNS} FROM credential WHERE credential_id = $1",
 )
 LIST_CREDENTIALS = statement(
-    "LIST_CREDENTIALS", "SELECT body, revoke_time FROM credential WHERE party_gln = $1"
+    "LIST_CREDENTIALS", f"SELECT {_CREDENTIAL_COLUMNS} FROM credential WHERE party_gln = $1"
 )
 REVOKE_CREDENTIAL = statement(
     "REVOKE_CREDENTIAL",
     "UPDATE credential SET revoke_time = $2 WHERE credential_id = $1 AND revoke_time IS NULL",
+)
+END_CREDENTIAL = statement(
+    "END_CREDENTIAL",
+    "UPDATE credential SET expire_time = least(expire_time, $2) WHERE credential_id = $1",
+)
+NOTE_USES = statement(
+    "NOTE_USES",
+    "UPDATE credential SET last_use_time = greatest(last_use_time, $2) "
+    "WHERE credential_id = ANY($1)",
 )
 PUT_KEY = statement(
     "PUT_KEY",
@@ -103,13 +114,7 @@ class DirectoryPart:
         return [records.party_from_json(row[0]) for row in rows]
 
     async def put_credential(self, credential: Credential) -> bool:
-        row = await self._session.row(
-            PUT_CREDENTIAL,
-            credential.credential_id,
-            credential.party_gln,
-            records.credential_to_json(credential),
-        )
-        return row is not None
+        return await self._session.row(PUT_CREDENTIAL, *_credential(credential)) is not None
 
     async def get_credential(self, credential_id: str) -> Credential | None:
         row = await self._session.row(GET_CREDENTIAL, credential_id)
@@ -123,6 +128,18 @@ class DirectoryPart:
     async def revoke_credential(self, credential_id: str, time: int) -> Credential | None:
         await self._session.fetch(REVOKE_CREDENTIAL, credential_id, time)
         return await self.get_credential(credential_id)
+
+    async def replace_credential(self, old_id: str, until: int, new: Credential) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            if await transaction.row(PUT_CREDENTIAL, *_credential(new)) is None:
+                return False
+            await transaction.fetch(END_CREDENTIAL, old_id, until)
+            return True
+
+        return await self._session.transact(work)
+
+    async def note_uses(self, credential_ids: Sequence[str], time: int) -> None:
+        await self._session.fetch(NOTE_USES, list(credential_ids), time)
 
     async def reserve_key_id(self) -> int:
         return await next_number(self._session, "key_id")
@@ -171,6 +188,11 @@ def _must(row: Sequence[Any] | None) -> Sequence[Any]:
     # It was written a moment ago, by us or before us, and nothing is ever deleted.
     assert row is not None
     return row
+
+
+def _credential(credential: Credential) -> tuple[Any, ...]:
+    body = records.credential_to_json(credential)
+    return credential.credential_id, credential.party_gln, body, credential.expire_time
 
 
 def _key(row: Sequence[Any]) -> IssuerKey:

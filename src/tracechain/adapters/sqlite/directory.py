@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from tracechain.adapters import records
@@ -16,6 +17,7 @@ _KEY_COLUMNS = (
     "key_id, issuer_gln, algorithm, public_key, wrapped_secret, request_id, create_time, "
     "revoke_time, revoke_reason"
 )
+_CREDENTIAL_COLUMNS = "body, revoke_time, expire_time, last_use_time"
 
 
 def next_number(connection: sqlite3.Connection, name: str) -> int:
@@ -58,29 +60,18 @@ class DirectoryPart:
         return [records.party_from_json(row[0]) for row in rows]
 
     async def put_credential(self, credential: Credential) -> bool:
-        def work(connection: sqlite3.Connection) -> bool:
-            cursor = connection.execute(
-                "INSERT INTO credential (credential_id, party_gln, body) VALUES (?, ?, ?) "
-                "ON CONFLICT DO NOTHING",
-                (
-                    credential.credential_id,
-                    credential.party_gln,
-                    records.credential_to_json(credential),
-                ),
-            )
-            return cursor.rowcount == 1
-
-        return await self._writer.write(work)
+        return await self._writer.write(lambda connection: _put(connection, credential))
 
     async def get_credential(self, credential_id: str) -> Credential | None:
         row = await self._row(
-            "SELECT body, revoke_time FROM credential WHERE credential_id = ?", (credential_id,)
+            f"SELECT {_CREDENTIAL_COLUMNS} FROM credential WHERE credential_id = ?",
+            (credential_id,),
         )
         return records.credential_from_json(*row) if row else None
 
     async def list_credentials(self, gln: str) -> list[Credential]:
         rows = await self._rows(
-            "SELECT body, revoke_time FROM credential WHERE party_gln = ?", (gln,)
+            f"SELECT {_CREDENTIAL_COLUMNS} FROM credential WHERE party_gln = ?", (gln,)
         )
         found = [records.credential_from_json(*row) for row in rows]
         return sorted(found, key=lambda c: (c.create_time, c.credential_id))
@@ -93,12 +84,35 @@ class DirectoryPart:
                 (time, credential_id),
             )
             row = connection.execute(
-                "SELECT body, revoke_time FROM credential WHERE credential_id = ?",
+                f"SELECT {_CREDENTIAL_COLUMNS} FROM credential WHERE credential_id = ?",
                 (credential_id,),
             ).fetchone()
             return records.credential_from_json(*row) if row else None
 
         return await self._writer.write(work)
+
+    async def replace_credential(self, old_id: str, until: int, new: Credential) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            if not _put(connection, new):
+                return False
+            connection.execute(
+                "UPDATE credential SET expire_time = min(coalesce(expire_time, ?), ?) "
+                "WHERE credential_id = ?",
+                (until, until, old_id),
+            )
+            return True
+
+        return await self._writer.write(work)
+
+    async def note_uses(self, credential_ids: Sequence[str], time: int) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "UPDATE credential SET last_use_time = max(coalesce(last_use_time, 0), ?) "
+                "WHERE credential_id = ?",
+                [(time, credential_id) for credential_id in credential_ids],
+            )
+
+        await self._writer.write(work)
 
     async def reserve_key_id(self) -> int:
         return await self._writer.write(lambda connection: next_number(connection, "key_id"))
@@ -185,6 +199,20 @@ class DirectoryPart:
 
     async def _rows(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return await self._reader.read(lambda c: c.execute(sql, parameters).fetchall())
+
+
+def _put(connection: sqlite3.Connection, credential: Credential) -> bool:
+    cursor = connection.execute(
+        "INSERT INTO credential (credential_id, party_gln, body, expire_time) "
+        "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            credential.credential_id,
+            credential.party_gln,
+            records.credential_to_json(credential),
+            credential.expire_time,
+        ),
+    )
+    return cursor.rowcount == 1
 
 
 def _key(row: tuple[Any, ...]) -> IssuerKey:

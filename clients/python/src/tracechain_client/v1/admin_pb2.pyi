@@ -139,7 +139,7 @@ class CreateCredentialRequest(_message.Message):
     """Any text of at most 64 characters, best a UUID."""
     @_builtins.property
     def credential(self) -> _party_pb2.Credential:
-        """Role, region and label are read."""
+        """Role, region, label, scopes and expire_time are read."""
 
     def __init__(
         self,
@@ -183,6 +183,80 @@ class CreateCredentialResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateCredentialResponse: _TypeAlias = CreateCredentialResponse  # noqa: Y015
+
+@_typing.final
+class RegisterCertificateRequest(_message.Message):
+    """Asks to take a client certificate for a party's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """The party: `parties/{gln}`."""
+    certificate: _builtins.bytes
+    """The certificate, PEM or DER, at most 16 KiB; its public key is what counts."""
+    request_id: _builtins.str
+    """Makes a repetition harmless; any text of at most 64 characters, best a UUID."""
+    @_builtins.property
+    def credential(self) -> _party_pb2.Credential:
+        """Role, region, label, scopes and expire_time are read."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        credential: _party_pb2.Credential | None = ...,
+        certificate: _builtins.bytes = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "credential", b"credential", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegisterCertificateRequest: _TypeAlias = RegisterCertificateRequest  # noqa: Y015
+
+@_typing.final
+class RotateCredentialRequest(_message.Message):
+    """Asks for an API key in place of another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OVERLAP_SECONDS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The old one: `parties/{gln}/credentials/{id}`."""
+    overlap_seconds: _builtins.int
+    """How long the old one goes on, in seconds, 0 to 7776000 (90 days). Where it expires sooner it
+    does so all the same.
+    """
+    request_id: _builtins.str
+    """Any text of at most 64 characters, best a UUID."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the new one ends by itself; absent: never."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        overlap_seconds: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "name", b"name", "overlap_seconds", b"overlap_seconds", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateCredentialRequest: _TypeAlias = RotateCredentialRequest  # noqa: Y015
 
 @_typing.final
 class ListCredentialsRequest(_message.Message):
@@ -237,16 +311,20 @@ class RevokeCredentialRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`parties/{gln}/credentials/{id}`."""
+    request_id: _builtins.str
+    """Makes a repetition harmless; any text of at most 64 characters, best a UUID."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -56,6 +56,16 @@ class AdminServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.CreateCredentialRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_admin__pb2.CreateCredentialResponse.FromString,
                 _registered_method=True)
+        self.RegisterCertificate = channel.unary_unary(
+                '/tracechain.v1.AdminService/RegisterCertificate',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.RegisterCertificateRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_party__pb2.Credential.FromString,
+                _registered_method=True)
+        self.RotateCredential = channel.unary_unary(
+                '/tracechain.v1.AdminService/RotateCredential',
+                request_serializer=tracechain_dot_v1_dot_admin__pb2.RotateCredentialRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_admin__pb2.CreateCredentialResponse.FromString,
+                _registered_method=True)
         self.ListCredentials = channel.unary_unary(
                 '/tracechain.v1.AdminService/ListCredentials',
                 request_serializer=tracechain_dot_v1_dot_admin__pb2.ListCredentialsRequest.SerializeToString,
@@ -117,6 +127,24 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RegisterCertificate(self, request, context):
+        """Takes a client certificate for a party's: who shows one over the same public key by mutual TLS
+        calls as the party. The same again gives the same credential; another party, role or scope for
+        the same public key is CERTIFICATE_REGISTERED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateCredential(self, request, context):
+        """Makes an API key in place of another one: it may the same, and the old one ends a while later,
+        so that its users can change over. Its secret is in this answer and nowhere else, as with
+        CreateCredential; who lost the answer rotates again under another request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCredentials(self, request, context):
         """Lists the credentials of a party, newest last.
         """
@@ -173,6 +201,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
             'CreateCredential': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCredential,
                     request_deserializer=tracechain_dot_v1_dot_admin__pb2.CreateCredentialRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_admin__pb2.CreateCredentialResponse.SerializeToString,
+            ),
+            'RegisterCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegisterCertificate,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.RegisterCertificateRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_party__pb2.Credential.SerializeToString,
+            ),
+            'RotateCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateCredential,
+                    request_deserializer=tracechain_dot_v1_dot_admin__pb2.RotateCredentialRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_admin__pb2.CreateCredentialResponse.SerializeToString,
             ),
             'ListCredentials': grpc.unary_unary_rpc_method_handler(
@@ -309,6 +347,60 @@ class AdminService(object):
             target,
             '/tracechain.v1.AdminService/CreateCredential',
             tracechain_dot_v1_dot_admin__pb2.CreateCredentialRequest.SerializeToString,
+            tracechain_dot_v1_dot_admin__pb2.CreateCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegisterCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/RegisterCertificate',
+            tracechain_dot_v1_dot_admin__pb2.RegisterCertificateRequest.SerializeToString,
+            tracechain_dot_v1_dot_party__pb2.Credential.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.AdminService/RotateCredential',
+            tracechain_dot_v1_dot_admin__pb2.RotateCredentialRequest.SerializeToString,
             tracechain_dot_v1_dot_admin__pb2.CreateCredentialResponse.FromString,
             options,
             channel_credentials,

@@ -96,6 +96,34 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The role may not call this method."""
     ERROR_REASON_INVALID_ROLE: _ErrorReason.ValueType  # 63
     """A party of this kind cannot have this role."""
+    ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 64
+    """The API key or the registration of the certificate has expired."""
+    ERROR_REASON_SCOPE_NOT_ALLOWED: _ErrorReason.ValueType  # 65
+    """The role may call this method, and the scopes of the credential leave it out."""
+    ERROR_REASON_INVALID_SCOPE: _ErrorReason.ValueType  # 66
+    """Not a scope under which the role may call anything."""
+    ERROR_REASON_UNKNOWN_CERTIFICATE: _ErrorReason.ValueType  # 67
+    """The client certificate is not registered, or was revoked."""
+    ERROR_REASON_INVALID_CERTIFICATE: _ErrorReason.ValueType  # 68
+    """Not an X.509 certificate."""
+    ERROR_REASON_CERTIFICATE_REGISTERED: _ErrorReason.ValueType  # 69
+    """The public key is registered for another party, role, region or scope."""
+    ERROR_REASON_CREDENTIAL_ENDED: _ErrorReason.ValueType  # 70
+    """The API key that is to be replaced was revoked or has expired."""
+    ERROR_REASON_NO_API_KEY: _ErrorReason.ValueType  # 71
+    """The credential is a certificate where an API key is wanted."""
+    ERROR_REASON_INVALID_LIFETIME: _ErrorReason.ValueType  # 72
+    """An expiry in the past, or an overlap out of its bounds."""
+    ERROR_REASON_TLS_INVALID: _ErrorReason.ValueType  # 73
+    """The files of TLS are missing, do not fit together, or are readable by everybody."""
+    ERROR_REASON_INVALID_TOKEN: _ErrorReason.ValueType  # 74
+    """The bearer token is not one of an issuer that is known here, for this service and a party that
+    the issuer may speak for, at this time.
+    """
+    ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 75
+    """The bearer token has expired."""
+    ERROR_REASON_TOKEN_ISSUER_UNAVAILABLE: _ErrorReason.ValueType  # 76
+    """The keys of the bearer token's issuer cannot be had; repeat later."""
     ERROR_REASON_PARTY_NOT_FOUND: _ErrorReason.ValueType  # 80
     """There is no such party, as far as the caller may see."""
     ERROR_REASON_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 81
@@ -351,6 +379,34 @@ ERROR_REASON_ROLE_NOT_ALLOWED: ErrorReason.ValueType  # 62
 """The role may not call this method."""
 ERROR_REASON_INVALID_ROLE: ErrorReason.ValueType  # 63
 """A party of this kind cannot have this role."""
+ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 64
+"""The API key or the registration of the certificate has expired."""
+ERROR_REASON_SCOPE_NOT_ALLOWED: ErrorReason.ValueType  # 65
+"""The role may call this method, and the scopes of the credential leave it out."""
+ERROR_REASON_INVALID_SCOPE: ErrorReason.ValueType  # 66
+"""Not a scope under which the role may call anything."""
+ERROR_REASON_UNKNOWN_CERTIFICATE: ErrorReason.ValueType  # 67
+"""The client certificate is not registered, or was revoked."""
+ERROR_REASON_INVALID_CERTIFICATE: ErrorReason.ValueType  # 68
+"""Not an X.509 certificate."""
+ERROR_REASON_CERTIFICATE_REGISTERED: ErrorReason.ValueType  # 69
+"""The public key is registered for another party, role, region or scope."""
+ERROR_REASON_CREDENTIAL_ENDED: ErrorReason.ValueType  # 70
+"""The API key that is to be replaced was revoked or has expired."""
+ERROR_REASON_NO_API_KEY: ErrorReason.ValueType  # 71
+"""The credential is a certificate where an API key is wanted."""
+ERROR_REASON_INVALID_LIFETIME: ErrorReason.ValueType  # 72
+"""An expiry in the past, or an overlap out of its bounds."""
+ERROR_REASON_TLS_INVALID: ErrorReason.ValueType  # 73
+"""The files of TLS are missing, do not fit together, or are readable by everybody."""
+ERROR_REASON_INVALID_TOKEN: ErrorReason.ValueType  # 74
+"""The bearer token is not one of an issuer that is known here, for this service and a party that
+the issuer may speak for, at this time.
+"""
+ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 75
+"""The bearer token has expired."""
+ERROR_REASON_TOKEN_ISSUER_UNAVAILABLE: ErrorReason.ValueType  # 76
+"""The keys of the bearer token's issuer cannot be had; repeat later."""
 ERROR_REASON_PARTY_NOT_FOUND: ErrorReason.ValueType  # 80
 """There is no such party, as far as the caller may see."""
 ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 81

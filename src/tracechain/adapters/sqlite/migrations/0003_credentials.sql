@@ -1,0 +1,3 @@
+-- When a credential ends by itself, and when it was last used (to the minute).
+ALTER TABLE credential ADD COLUMN expire_time INTEGER;
+ALTER TABLE credential ADD COLUMN last_use_time INTEGER;

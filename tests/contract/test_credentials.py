@@ -1,0 +1,233 @@
+"""Credentials over every backend, with a clock that the tests turn: who is let in until when."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+
+import pytest
+import pytest_asyncio
+
+from tests.contract.conftest import Open
+from tests.support.certificates import certified
+from tests.support.service import gln_of
+from tests.support.stores import party
+from tracechain.app.credentials import Credentials
+from tracechain.app.last_use import LastUses
+from tracechain.app.ports import Store
+from tracechain.app.visibility import Visibility
+from tracechain.domain.certificate import public_key_of
+from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.domain.party import CredentialKind, Role
+
+ME, OTHER = gln_of(2), gln_of(3)
+SECOND = 1_000_000
+PUBLIC_KEY = public_key_of(certified("client").pem)
+
+
+@dataclass
+class Bench:
+    """Credentials on a store; `now` is the time of day."""
+
+    store: Store
+    now: int = 1_000 * SECOND
+
+    def __post_init__(self) -> None:
+        self.uses = LastUses(self.store, lambda: self.now)
+        self.credentials = Credentials(
+            self.store, Visibility(self.store, self.store), lambda: self.now, os.urandom, self.uses
+        )
+        self.number = itertools.count(1).__next__
+
+    async def create(self, role: Role = Role.HANDLER, **fields: object) -> tuple[str, str]:
+        """A new API key as (id, key)."""
+        made, key = await self.credentials.create(
+            ME, role, "", "line 3", f"r{self.number()}", **fields  # type: ignore[arg-type]
+        )  # fmt: skip
+        return made.credential_id, key
+
+    def later(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+
+
+@pytest_asyncio.fixture
+async def bench(store: Store) -> Bench:
+    await store.put_party(party(2))
+    await store.put_party(party(3))
+    return Bench(store)
+
+
+async def reason(call: Awaitable[object]) -> str:
+    """Why a call is refused."""
+    with pytest.raises(TracechainError) as refused:
+        await call
+    return refused.value.reason
+
+
+async def test_a_key_is_good_until_the_moment_of_its_expiry(bench: Bench) -> None:
+    _, key = await bench.create(expire_time=bench.now + 60 * SECOND)
+    _, forever = await bench.create()
+    bench.later(59.999999)
+    assert (await bench.credentials.authenticate(key)).party_gln == ME
+    bench.later(0.000001)
+    assert await reason(bench.credentials.authenticate(key)) == "CREDENTIAL_EXPIRED"
+    bench.later(10**9)
+    assert (await bench.credentials.authenticate(forever)).role is Role.HANDLER
+
+
+async def test_who_has_half_a_key_is_not_told_that_it_expired(bench: Bench) -> None:
+    _, key = await bench.create(expire_time=bench.now + 1)
+    bench.later(1)
+    wrong = key[:-1] + ("a" if key[-1] != "a" else "b")
+    assert await reason(bench.credentials.authenticate(wrong)) == "INVALID_CREDENTIAL"
+
+
+async def test_an_expiry_that_has_passed_is_refused(bench: Bench) -> None:
+    assert await reason(bench.create(expire_time=bench.now)) == "INVALID_LIFETIME"
+    known, _ = await bench.create()
+    rotated = bench.credentials.rotate(ME, known, 0, "x", expire_time=bench.now)
+    assert await reason(rotated) == "INVALID_LIFETIME"
+
+
+async def test_the_next_key_may_the_same_and_the_old_one_ends_after_the_overlap(
+    bench: Bench, open_another: Open
+) -> None:
+    known, old = await bench.create(Role.ISSUER, scopes=("IssuanceService", "read"))
+    # Another node has looked the old one up a moment ago.
+    other = Bench(await open_another(), bench.now)
+    await other.credentials.authenticate(old)
+    made, new = await bench.credentials.rotate(ME, known, 3600, "next")
+    assert (made.role, made.scopes, made.label) == (
+        Role.ISSUER, ("IssuanceService", "read"), "line 3",
+    )  # fmt: skip
+    for node in (bench, other):
+        for key in (old, new):
+            assert (await node.credentials.authenticate(key)).scopes == {"IssuanceService", "read"}
+        node.later(3600)
+        assert await reason(node.credentials.authenticate(old)) == "CREDENTIAL_EXPIRED"
+        await node.credentials.authenticate(new)
+
+
+async def test_a_rotation_does_not_lengthen_a_life(bench: Bench) -> None:
+    end = bench.now + 10 * SECOND
+    known, old = await bench.create(expire_time=end)
+    await bench.credentials.rotate(ME, known, 3600, "next")
+    stored = await bench.store.get_credential(known)
+    assert stored is not None
+    assert stored.expire_time == end
+    bench.later(10)
+    assert await reason(bench.credentials.authenticate(old)) == "CREDENTIAL_EXPIRED"
+
+
+async def test_without_overlap_the_old_key_ends_at_once_here_and_soon_elsewhere(
+    bench: Bench, open_another: Open
+) -> None:
+    known, old = await bench.create()
+    other = Bench(await open_another(), bench.now)
+    await other.credentials.authenticate(old)
+    await bench.credentials.rotate(ME, known, 0, "next")
+    assert await reason(bench.credentials.authenticate(old)) == "CREDENTIAL_EXPIRED"
+    other.later(1)
+    assert await reason(other.credentials.authenticate(old)) == "CREDENTIAL_EXPIRED"
+
+
+async def test_a_rotation_that_is_repeated_makes_no_second_key(bench: Bench) -> None:
+    known, _ = await bench.create()
+    made, _ = await bench.credentials.rotate(ME, known, 0, "next")
+    for overlap in (0, 60):
+        again = bench.credentials.rotate(ME, known, overlap, "next")
+        assert await reason(again) == "REQUEST_ID_USED"
+    listed = await bench.credentials.list_of(ME)
+    assert {c.credential_id for c in listed} == {known, made.credential_id}
+
+
+async def test_what_cannot_be_rotated(bench: Bench) -> None:
+    known, _ = await bench.create()
+    rotate = bench.credentials.rotate
+    assert await reason(rotate(OTHER, known, 0, "a")) == "CREDENTIAL_NOT_FOUND"
+    assert await reason(rotate(ME, "a" * 16, 0, "a")) == "CREDENTIAL_NOT_FOUND"
+    for overlap in (-1, 90 * 86_400 + 1):
+        assert await reason(rotate(ME, known, overlap, "a")) == "INVALID_LIFETIME"
+    await bench.credentials.revoke(ME, known)
+    assert await reason(rotate(ME, known, 0, "a")) == "CREDENTIAL_ENDED"
+    expired, _ = await bench.create(expire_time=bench.now + 1)
+    bench.later(1)
+    assert await reason(rotate(ME, expired, 0, "a")) == "CREDENTIAL_ENDED"
+    shown = await bench.credentials.register(ME, Role.HANDLER, "", "", PUBLIC_KEY)
+    assert await reason(rotate(ME, shown.credential_id, 0, "a")) == "NO_API_KEY"
+
+
+async def test_a_certificate_is_known_by_its_public_key(bench: Bench) -> None:
+    assert await reason(bench.credentials.recognise(PUBLIC_KEY)) == "UNKNOWN_CERTIFICATE"
+    register = bench.credentials.register
+    made = await register(ME, Role.HANDLER, "", "gate", PUBLIC_KEY, scopes=("read",))
+    assert made.kind is CredentialKind.CERTIFICATE
+    principal = await bench.credentials.recognise(PUBLIC_KEY)
+    assert (principal.party_gln, principal.role, principal.scopes) == (ME, Role.HANDLER, {"read"})
+    bench.later(5)
+    assert await register(ME, Role.HANDLER, "", "gate", PUBLIC_KEY, scopes=("read",)) == made
+    for other in (
+        register(OTHER, Role.HANDLER, "", "gate", PUBLIC_KEY, scopes=("read",)),
+        register(ME, Role.ISSUER, "", "gate", PUBLIC_KEY, scopes=("read",)),
+        register(ME, Role.HANDLER, "", "gate", PUBLIC_KEY),
+    ):
+        assert await reason(other) == "CERTIFICATE_REGISTERED"
+    await bench.credentials.revoke(ME, made.credential_id)
+    assert await reason(bench.credentials.recognise(PUBLIC_KEY)) == "UNKNOWN_CERTIFICATE"
+
+
+async def test_a_certificates_record_is_no_api_key(bench: Bench) -> None:
+    """Its hash is of something public: nobody may pass for its bearer with that."""
+    made = await bench.credentials.register(ME, Role.HANDLER, "", "", PUBLIC_KEY)
+    forged = f"tck_{made.credential_id}_{PUBLIC_KEY.decode('latin-1')}"
+    for key in (forged, f"tck_{made.credential_id}_{PUBLIC_KEY.hex()}"):
+        assert await reason(bench.credentials.authenticate(key)) == "INVALID_CREDENTIAL"
+
+
+async def test_the_last_use_is_kept_to_the_minute_and_never_goes_back(bench: Bench) -> None:
+    known, key = await bench.create()
+    unused, _ = await bench.create()
+    for _ in range(3):
+        await bench.credentials.authenticate(key)
+    bench.later(30)
+    await bench.uses.write()
+    used = await bench.store.get_credential(known)
+    assert used is not None
+    assert used.last_use_time == bench.now
+    await bench.store.note_uses([known, "nobody"], bench.now - 7)
+    assert await bench.store.get_credential(known) == used
+    # Nothing new: the next writing changes nothing.
+    bench.later(60)
+    await bench.uses.write()
+    assert await bench.store.get_credential(known) == used
+    never = await bench.store.get_credential(unused)
+    assert never is not None
+    assert never.last_use_time is None
+
+
+async def test_a_use_that_could_not_be_written_is_written_later(bench: Bench) -> None:
+    known, key = await bench.create()
+    await bench.credentials.authenticate(key)
+
+    class Away:
+        async def note_uses(self, *_: object) -> None:
+            raise Unavailable("STORE_BUSY", "not now")
+
+    bench.uses._directory = Away()  # type: ignore[assignment]
+    await bench.uses.write()
+    bench.uses._directory = bench.store
+    await bench.uses.write()
+    found = await bench.store.get_credential(known)
+    assert found is not None
+    assert found.last_use_time == bench.now
+
+
+async def test_of_a_rotation_both_halves_happen_or_neither(bench: Bench) -> None:
+    known, _ = await bench.create()
+    taken, _ = await bench.create()
+    before = await bench.store.list_credentials(ME)
+    wanted = replace(before[0], credential_id=taken)
+    assert not await bench.store.replace_credential(known, 5, wanted)
+    assert await bench.store.list_credentials(ME) == before
