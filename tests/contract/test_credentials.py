@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -157,6 +159,76 @@ async def test_what_cannot_be_rotated(bench: Bench) -> None:
     assert await reason(rotate(ME, expired, 0, "a")) == "CREDENTIAL_ENDED"
     shown = await bench.credentials.register(ME, Role.HANDLER, "", "", PUBLIC_KEY)
     assert await reason(rotate(ME, shown.credential_id, 0, "a")) == "NO_API_KEY"
+
+
+class Slow:
+    """A directory whose look-ups wait until they are let go."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.looks, self.go = store, 0, asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    async def get_credential(self, credential_id: str) -> Any:
+        self.looks += 1
+        found = await self.store.get_credential(credential_id)
+        await self.go.wait()
+        return found
+
+
+async def test_those_who_call_together_look_once_and_none_ends_it_for_the_others(
+    bench: Bench,
+) -> None:
+    _, key = await bench.create()
+    slow = Slow(bench.store)
+    bench.credentials._directory = cast("Any", slow)
+    calls = [asyncio.create_task(bench.credentials.authenticate(key)) for _ in range(20)]
+    while not slow.looks:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    calls.pop(0).cancel()
+    slow.go.set()
+    assert {principal.party_gln for principal in await asyncio.gather(*calls)} == {ME}
+    assert slow.looks == 1
+
+
+async def test_who_goes_on_calling_does_not_wait_for_the_next_look(bench: Bench) -> None:
+    known, key = await bench.create()
+    await bench.credentials.authenticate(key)
+    slow = Slow(bench.store)
+    bench.credentials._directory = cast("Any", slow)
+    bench.later(0.5)
+    for _ in range(3):
+        await bench.credentials.authenticate(key)
+    while not slow.looks:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert slow.looks == 1
+    slow.go.set()
+    while bench.credentials._loads:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    # It is a second from the new look on; what another node revokes is seen within it.
+    bench.later(0.9)
+    await bench.credentials.authenticate(key)
+    await bench.store.revoke_credential(known, bench.now)
+    bench.later(1)
+    assert await reason(bench.credentials.authenticate(key)) == "INVALID_CREDENTIAL"
+
+
+async def test_a_look_that_a_revocation_overtook_is_not_believed(bench: Bench) -> None:
+    known, key = await bench.create()
+    slow = Slow(bench.store)
+    bench.credentials._directory = cast("Any", slow)
+    before = asyncio.create_task(bench.credentials.authenticate(key))
+    while not slow.looks:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    bench.credentials._directory = bench.store
+    await bench.credentials.revoke(ME, known)
+    after = bench.credentials.authenticate(key)
+    assert await reason(after) == "INVALID_CREDENTIAL"
+    slow.go.set()
+    # It came before the revocation; what it saw is nobody else's.
+    assert (await before).party_gln == ME
+    assert await reason(bench.credentials.authenticate(key)) == "INVALID_CREDENTIAL"
 
 
 async def test_a_certificate_is_known_by_its_public_key(bench: Bench) -> None:

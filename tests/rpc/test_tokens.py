@@ -418,6 +418,7 @@ async def test_an_issuer_that_nobody_reaches_is_said_to_be_away(
         assert await world.shop.admin.ListParties(admin_pb2.ListPartiesRequest())
 
 
+@pytest.mark.filterwarnings("ignore:Key size")
 def test_keys_that_nothing_may_be_signed_with_are_left_out() -> None:
     good = jwk.generate_key("EC", "P-256", {"kid": "good"})
     public = good.as_dict(private=False)

@@ -7,6 +7,7 @@ over the same key needs nothing here. The tenant of a call comes from the creden
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -29,6 +30,7 @@ from tracechain.domain.text import bounded
 KEY_PREFIX = "tck_"
 # How long a look-up is believed, in microseconds: a revocation reaches every node within it.
 _BELIEVED = 1_000_000
+_RENEWED = _BELIEVED // 2
 _MAX_BELIEVED = 10_000
 # How long a key may live beside the one that replaces it, in seconds.
 _MAX_OVERLAP = 90 * 86_400
@@ -51,6 +53,7 @@ class Credentials:
         self._random = random_bytes
         self._uses = uses
         self._believed: dict[str, tuple[int, Credential | None]] = {}
+        self._loads: dict[str, asyncio.Task[Credential | None]] = {}
 
     async def create(
         self,
@@ -78,7 +81,7 @@ class Credentials:
         )  # fmt: skip
         if not await self._directory.put_credential(credential):
             raise _request_id_used()
-        self._believed.pop(credential.credential_id, None)
+        self._forget(credential.credential_id)
         return credential, key
 
     async def register(
@@ -104,7 +107,7 @@ class Credentials:
             self._clock(), kind=CredentialKind.CERTIFICATE, scopes=scopes, expire_time=expire_time,
         )  # fmt: skip
         if await self._directory.put_credential(credential):
-            self._believed.pop(credential.credential_id, None)
+            self._forget(credential.credential_id)
             return credential
         known = await self._directory.get_credential(credential.credential_id)
         if known is None or _content(known) != _content(credential):
@@ -155,8 +158,8 @@ class Credentials:
         until = now + overlap * 1_000_000
         if not await self._directory.replace_credential(credential_id, until, credential):
             raise _request_id_used()
-        self._believed.pop(credential.credential_id, None)
-        self._believed.pop(credential_id, None)
+        self._forget(credential.credential_id)
+        self._forget(credential_id)
         return credential, key
 
     async def authenticate(self, api_key: str) -> Principal:
@@ -197,14 +200,43 @@ class Credentials:
         return credential.principal
 
     async def _look_up(self, credential_id: str, now: int) -> Credential | None:
+        """The record, at most a second old. Who goes on calling does not wait for it: it is looked
+        up anew, beside the calls, while it is still believed; those who wait look once."""
         known = self._believed.get(credential_id)
-        if known is not None and now - known[0] < _BELIEVED:
+        age = now - known[0] if known is not None else _BELIEVED
+        if known is not None and age < _BELIEVED:
+            if age >= _RENEWED and credential_id not in self._loads:
+                self._begin(credential_id, now)
             return known[1]
+        load = self._loads.get(credential_id) or self._begin(credential_id, now)
+        return await asyncio.shield(load)
+
+    def _begin(self, credential_id: str, now: int) -> asyncio.Task[Credential | None]:
+        load = asyncio.create_task(self._load(credential_id, now))
+        self._loads[credential_id] = load
+        load.add_done_callback(lambda done: self._end(credential_id, done))
+        return load
+
+    async def _load(self, credential_id: str, now: int) -> Credential | None:
         credential = await self._directory.get_credential(credential_id)
-        if len(self._believed) >= _MAX_BELIEVED:
-            self._believed.clear()
-        self._believed[credential_id] = (now, credential)
+        # Unless it was changed meanwhile: then this is what it was before.
+        if self._loads.get(credential_id) is asyncio.current_task():
+            if len(self._believed) >= _MAX_BELIEVED:
+                self._believed.clear()
+            self._believed[credential_id] = (now, credential)
         return credential
+
+    def _end(self, credential_id: str, load: asyncio.Task[Credential | None]) -> None:
+        if self._loads.get(credential_id) is load:
+            del self._loads[credential_id]
+        if not load.cancelled():
+            # Where all callers have left, its failure is nobody's.
+            load.exception()
+
+    def _forget(self, credential_id: str) -> None:
+        """It has changed: what was looked up before is not believed, nor what is on its way."""
+        self._believed.pop(credential_id, None)
+        self._loads.pop(credential_id, None)
 
     async def list_of(self, gln: str) -> list[Credential]:
         """The credentials of a party, newest last. Raises NotFound."""
@@ -217,7 +249,7 @@ class Credentials:
         await self._of(gln, credential_id)
         revoked = await self._directory.revoke_credential(credential_id, self._clock())
         assert revoked is not None
-        self._believed.pop(credential_id, None)
+        self._forget(credential_id)
         return revoked
 
     async def _of(self, gln: str, credential_id: str) -> Credential:
