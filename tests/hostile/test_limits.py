@@ -15,12 +15,31 @@ import pytest
 from tests.support.browsing import path_of
 from tests.support.redis_server import RedisServer
 from tests.support.service import Caller, World, refused
+from tracechain import bootstrap
 from tracechain.v1 import issuance_pb2
 from tracechain.v1 import verification_pb2 as pb
 
 MakeWorld = Callable[..., AbstractAsyncContextManager[World]]
 HOG, OTHER = "192.0.2.1", "192.0.2.2"
 JSON = {"accept": "application/json"}
+
+
+class HandClock:
+    """The service's clock, which stands still: a busy machine gives nobody tokens back."""
+
+    def __init__(self) -> None:
+        self.now = time.time_ns() // 1000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    """Stands still for the services that the test makes."""
+    hand = HandClock()
+    monkeypatch.setattr(bootstrap, "clock", hand)
+    return hand
 
 
 def from_(address: str) -> tuple[tuple[str, str], ...]:
@@ -49,7 +68,9 @@ async def connect_verify(client: httpx.AsyncClient, code: str, address: str) -> 
     )
 
 
-async def test_one_client_has_its_share_on_every_port_together(make_world: MakeWorld) -> None:
+async def test_one_client_has_its_share_on_every_port_together(
+    make_world: MakeWorld, clock: HandClock
+) -> None:
     async with (
         make_world(client_codes_per_second=1, grpc_proxies=1, http_proxies=1) as world,
         httpx.AsyncClient(base_url=world.http) as http,
@@ -83,11 +104,13 @@ async def test_one_client_has_its_share_on_every_port_together(make_world: MakeW
         assert answer.previous_scans == 0
         assert (await connect_verify(http, several[11].uri, OTHER)).status_code == 200
         # What was told is true.
-        await asyncio.sleep(no.retry_after + 0.05)
+        clock.now += int(no.retry_after * 1_000_000)
         await verify(world, several[10].uri, HOG)
 
 
-async def test_a_batch_is_no_cheaper_than_its_codes(make_world: MakeWorld) -> None:
+async def test_a_batch_is_no_cheaper_than_its_codes(
+    make_world: MakeWorld, clock: HandClock
+) -> None:
     async with make_world(client_codes_per_second=2) as world:
         (code,) = await codes(world)
         batch = pb.BatchVerifyCodesRequest(requests=[pb.VerifyCodeRequest(code=code.uri)] * 40)
@@ -116,7 +139,9 @@ async def test_a_stream_is_read_no_faster_than_its_client_may_ask(make_world: Ma
         assert time.monotonic() - began > 0.6
 
 
-async def test_one_code_seen_too_often_by_one_client(make_world: MakeWorld) -> None:
+async def test_one_code_seen_too_often_by_one_client(
+    make_world: MakeWorld, clock: HandClock
+) -> None:
     async with make_world(client_looks_per_minute=3, grpc_proxies=1) as world:
         code, another = await codes(world, 2)
         for _ in range(3):
@@ -128,19 +153,21 @@ async def test_one_code_seen_too_often_by_one_client(make_world: MakeWorld) -> N
         await verify(world, another.uri, HOG)
 
 
-async def test_a_party_has_its_share_with_all_its_credentials(make_world: MakeWorld) -> None:
+async def test_a_party_has_its_share_with_all_its_credentials(
+    make_world: MakeWorld, clock: HandClock
+) -> None:
     # Few enough that a test is quick, and enough for what a world makes at its start.
     async with make_world(party_calls_per_second=3) as world:
         lists = issuance_pb2.ListProductsRequest()
         calls = [world.other.issuance.ListProducts(lists) for _ in range(40)]
         found = await asyncio.gather(*calls, return_exceptions=True)
         failed = [e for e in found if isinstance(e, grpc.aio.AioRpcError)]
-        assert 5 <= len(failed) < 40
+        assert 10 <= len(failed) < 40
         assert {e.code() for e in failed} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         await world.issuer.issuance.ListProducts(lists)
 
 
-async def test_credentials_are_not_guessed(make_world: MakeWorld) -> None:
+async def test_credentials_are_not_guessed(make_world: MakeWorld, clock: HandClock) -> None:
     async with make_world(client_logins_per_minute=5, grpc_proxies=1) as world:
         asked = 0
         authenticate = world.app.credentials.authenticate
@@ -175,7 +202,9 @@ def claim(world: World, code: str, pin: str, address: str, device: str) -> Any:
     )
 
 
-async def test_a_pin_is_not_guessed_with_made_up_devices(make_world: MakeWorld) -> None:
+async def test_a_pin_is_not_guessed_with_made_up_devices(
+    make_world: MakeWorld, clock: HandClock
+) -> None:
     async with make_world(client_tries_per_hour=30, grpc_proxies=1, http_proxies=1) as world:
         (code,) = await codes(world)
         for n in range(10):
@@ -197,7 +226,7 @@ async def test_a_pin_is_not_guessed_with_made_up_devices(make_world: MakeWorld) 
         assert answer.status == pb.CLAIM_STATUS_CLAIMED
 
 
-async def test_a_rival_does_not_lock_out_the_owner(make_world: MakeWorld) -> None:
+async def test_a_rival_does_not_lock_out_the_owner(make_world: MakeWorld, clock: HandClock) -> None:
     async with make_world(code_tries_per_hour=9, grpc_proxies=1) as world:
         (code,) = await codes(world)
         refusals = 0
@@ -231,7 +260,7 @@ async def test_without_redis_pins_are_shut_and_verification_is_open(make_world: 
 
 @pytest.mark.parametrize("said", ["", "192.0.2.9", "192.0.2.9, 192.0.2.10, 192.0.2.11"])
 async def test_an_address_that_a_client_makes_up_counts_for_nothing(
-    make_world: MakeWorld, said: str
+    make_world: MakeWorld, clock: HandClock, said: str
 ) -> None:
     # Nobody is in front, so what stands there is the client's own.
     async with make_world(client_codes_per_second=1) as world:

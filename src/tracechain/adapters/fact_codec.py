@@ -46,5 +46,5 @@ class FactCodec:
                 tuple(IssuedRun(a, b, Profile(p), k) for a, b, p, k in read["runs"]),
                 tuple(records.recall_from_json(text, None, "") for text in read["recalls"]),
             )
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, RecursionError) as error:
             raise ValueError(f"no facts: {field}") from error

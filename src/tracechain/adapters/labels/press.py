@@ -59,7 +59,9 @@ class PooledLabels:
     async def _free(self) -> ChildProcess:
         async with self._starting:
             if len(self._children) < self._processes and all(c.waiting for c in self._children):
-                self._children.append(await ChildProcess.start(child.__name__, b""))
+                # First the process, then the list: it may be another by then.
+                started = await ChildProcess.start(child.__name__, b"")
+                self._children.append(started)
         return min(self._children, key=lambda one: one.waiting)
 
     async def close(self) -> None:
