@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    audit,
     auth,
     capture,
     growth,
@@ -37,6 +38,7 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "issue": (issue.measure, lambda: issue.measure(20_000, 20_000)),
     "labels": (labels.measure, lambda: labels.measure(24, 48)),
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
+    "audit": (audit.measure, lambda: audit.measure(60, 1, (SQLITE,))),
     "auth": (auth.measure, lambda: auth.measure(200, 1)),
     "recall": (recall.measure, lambda: recall.measure(3)),
     "size": (size.measure, lambda: size.measure(4)),

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import Default
 
+from benchmarks.unrecorded import forgetful
 from tracechain import bootstrap
 from tracechain.app.limits import Limits, Rates
 from tracechain.domain.party import Principal, Role
@@ -51,9 +52,11 @@ def twins(app: bootstrap.App, issuer: str) -> dict[str, tuple[Handler, Room]]:
     admission = Admission(app.settings.max_calls, app.settings.max_streams)
     # The service that is measured has no limits per client either.
     limits = Limits(Rates(), lambda rule, rate: _none(rule))
-    anybody = Gate(_Anybody(Principal(issuer, Role.ISSUER)), admission, limits)
+    anybody = Gate(_Anybody(Principal(issuer, Role.ISSUER)), admission, limits, app.auditing)
+    # What everybody may ask leaves no record; to ask who calls must not be billed for one.
+    asking = Gate(app.gate._authenticator, admission, app.gate._limits, forgetful(app))
     return {
-        VERIFY: app.gate.method(_asking(), guarded),
+        VERIFY: asking.method(_asking(), guarded),
         CAPTURE: anybody.method(events.methods_by_name["CaptureEvents"], capture),
     }
 

@@ -17,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.types import Message, Receive, Scope, Send
 
 from benchmarks.guarded import twins
+from benchmarks.unrecorded import unrecorded
 from tracechain import bootstrap, garbage
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
@@ -127,7 +128,7 @@ async def _prepare(app: bootstrap.App) -> dict[str, str]:
 def _beside(app: bootstrap.App) -> grpc.GenericRpcHandler:
     method = verification_pb2.DESCRIPTOR.services_by_name["VerificationService"]
     nothing = app.gate.method(method.methods_by_name["VerifyCode"], _Nothing().VerifyCode)
-    return Admitted({NOTHING: nothing, **twins(app, ISSUER)})
+    return Admitted({NOTHING: nothing, **twins(app, ISSUER), **unrecorded(app)})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tracechain.adapters.buckets import LocalBuckets
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.fact_codec import FactCodec
-from tracechain.adapters.grouped import GroupedEvents, GroupedScans
+from tracechain.adapters.grouped import GroupedAudit, GroupedEvents, GroupedScans
 from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
 from tracechain.adapters.kek import Kek, kek_from_file, kek_from_text
 from tracechain.adapters.keys import HmacDigester, ServiceSecret, Vault
@@ -41,6 +41,7 @@ from tracechain.adapters.tls import TlsFiles
 from tracechain.app.approving import Approving
 from tracechain.app.archive import Archive, StoreRefused
 from tracechain.app.assessing import Assessing
+from tracechain.app.auditing import Auditing
 from tracechain.app.authenticating import Authenticating
 from tracechain.app.capturing import Capturing
 from tracechain.app.changing import Changes
@@ -71,6 +72,7 @@ from tracechain.app.reading import Reading
 from tracechain.app.recalling import Recalling
 from tracechain.app.reporting import Reporting
 from tracechain.app.resolving import Resolver
+from tracechain.app.retaining import Retaining
 from tracechain.app.scanning import Scanning
 from tracechain.app.secrets import Rewrapped, Rewrapping, service_secret
 from tracechain.app.stories import Stories
@@ -82,10 +84,12 @@ from tracechain.domain.approval import Act
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.rate import Rate
+from tracechain.domain.retention import Retention
 from tracechain.domain.scan import ScanRules
 from tracechain.domain.token import TokenIssuer
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
+from tracechain.rpc.audit import AuditServicer
 from tracechain.rpc.capture import EventServicer
 from tracechain.rpc.connect import CONNECT_PREFIX, ConnectApp
 from tracechain.rpc.gate import Gate
@@ -103,6 +107,8 @@ from tracechain.web.site import Services, make_site
 _LOG = structlog.get_logger(__name__)
 # How long codes wait at most for others to be proved with, in seconds.
 _PROOF_LINGER = 0.004
+# How often a process asks whether it is its turn to drop what is old, in seconds.
+_RETENTION_EVERY = 600.0
 
 
 def clock() -> int:
@@ -162,6 +168,8 @@ class App:
     _proofs: GroupedProofs
     _scans: GroupedScans
     _events: GroupedEvents
+    auditing: Auditing
+    _audit: GroupedAudit
     _changes: Changes
     _caches: CacheStack
     _shared: list[SharedBuckets]
@@ -182,6 +190,8 @@ class App:
         await self._fetch.close()
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
+        await self.auditing.close()
+        await self._audit.close()
         for buckets in self._shared:
             await buckets.close()
         await self._caches.close()
@@ -288,6 +298,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     for layer in reversed(layers):
         facts = CachedFacts(facts, layer)
     digester = HmacDigester(secret)
+    audit = GroupedAudit(store, capacity=settings.audit_queue, width=1024)
+    auditing = Auditing(audit.append, store, digester, clock, os.urandom)
     prover = Prover(keyring, settings.resolver)
     proofs = GroupedProofs(
         prover,
@@ -347,12 +359,13 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         VerificationServicer(scanning, claiming, keyring, roots, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
+        AuditServicer(auditing, clock),
         SupervisionServicer(recalling, reporting),
     ]
     limits = Limits(rates(settings), make_buckets)
     admission = Admission(settings.max_calls, settings.max_streams)
     authenticating = Authenticating(credentials, bearer_tokens(settings, fetch, visibility))
-    gate = Gate(authenticating, admission, limits, settings.grpc_proxies)
+    gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
         Services(
             scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
@@ -369,13 +382,19 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         asyncio.create_task(_poll("last uses", uses.write, NOTE_SECONDS)),
         asyncio.create_task(_poll("roots", roots.refresh, settings.key_poll_ms / 1000)),
     ]
+    retaining = Retaining(
+        store,
+        Retention(settings.scans_keep_days, settings.reports_keep_days, settings.audit_keep_days),
+        clock,
+    )
+    polls.append(asyncio.create_task(_poll("retention", retaining.run, _RETENTION_EVERY)))
     if settings.http_listen:
         every = settings.recall_poll_ms / 1000
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
         settings, store, keyring, credentials, parties, approving, roots, scanning, servicers,
-        gate, site, proofs, scans, events, changes, caches, shared, press, labels, photos,
-        uses, fetch, polls,
+        gate, site, proofs, scans, events, auditing, audit, changes, caches, shared, press, labels,
+        photos, uses, fetch, polls,
     )  # fmt: skip
 
 
@@ -413,7 +432,7 @@ def rates(settings: Settings) -> Rates:
 
 
 async def _poll(
-    what: str, refresh: Callable[[], Awaitable[None]], interval: float, *, at_once: bool = False
+    what: str, refresh: Callable[[], Awaitable[object]], interval: float, *, at_once: bool = False
 ) -> None:
     if not at_once:
         await asyncio.sleep(interval)

@@ -321,6 +321,33 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Capture requests that may wait; beyond it RESOURCE_EXHAUSTED."),
     ] = 256
+    scans_keep_days: Annotated[
+        int,
+        Field(
+            ge=31,
+            description="Days that single scans and tries at PINs are kept; of each unit its first "
+            "and last scan and their number stay. More tells of people what no verdict needs.",
+        ),
+    ] = 400
+    reports_keep_days: Annotated[
+        int, Field(ge=31, description="Days that consumers' reports are kept, with photographs.")
+    ] = 1100
+    audit_keep_days: Annotated[
+        int,
+        Field(
+            ge=183,
+            description="Days that audit records are kept; the Cybersecurity Law asks for six "
+            "months at least.",
+        ),
+    ] = 1100
+    audit_queue: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Audit records that may wait; beyond it calls are RESOURCE_EXHAUSTED: none "
+            "is answered that is not on record.",
+        ),
+    ] = 10_000
     key_poll_ms: Annotated[
         int, Field(ge=10, description="How soon a node sees keys that another one made or revoked.")
     ] = 500

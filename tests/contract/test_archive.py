@@ -29,6 +29,7 @@ from tests.support.service import gln_of, gtin_of
 from tests.support.stores import (
     RULES,
     approval,
+    audit_record,
     batch,
     credential,
     digest,
@@ -179,6 +180,7 @@ async def fill(store: Store) -> None:
     said = Report("0" * 32, "210102", ReportKind.OTHER, "标签\\", "x", "", "", BIG)
     await store.put_report(derived("urn:tracechain:reports:21"), said, bytes(range(256)))
     await store.put_report(derived("urn:tracechain:reports:22"), said, None)
+    await store.append_audit([audit_record(1), audit_record(2, time=BIG, role="", calls=BIG)])
 
 
 async def filled_at(place: Place) -> None:

@@ -62,7 +62,7 @@ def test_every_statement_is_about_tables_that_are_known() -> None:
     # The version's table and the months: what is made, and what is looked up in the catalogue.
     assert others == {
         "MAKE_VERSION", "HAS_VERSION", "HAS_TABLE", "SHORT_LOCK", "MONTH_OF_SCANS",
-        "MONTH_OF_EVENTS",
+        "MONTH_OF_AUDIT", "MONTH_OF_EVENTS",
     }  # fmt: skip
 
 
@@ -243,4 +243,5 @@ def test_no_sql_hides_in_the_modules_beside_the_registry() -> None:
         # And what is filled in at call time is a month of the calendar, or a name made here.
         made = re.findall(r"\bStatement\(([^)]*)\)", text)
         assert set(made) <= {"template.name, sql", "template.name, template.sql.format(name=name",
+                             "_DROP_MONTH.name, _DROP_MONTH.sql.format(month=name",
                              'name, " ".join(sql.split('}, info.name  # fmt: skip

@@ -8,8 +8,9 @@ from tests.contract.conftest import Open
 from tests.support.service import gtin_of
 from tests.support.stores import batch, party, product, recall
 from tracechain.app.ports import Store
+from tracechain.domain.batch_key import derived
 from tracechain.domain.link_set import Link, LinkSet
-from tracechain.domain.report import Report, ReportKind
+from tracechain.domain.report import Report, ReportKind, province_place
 
 LINK = Link("gs1:pip", "https://brand.example/a", "网站", "zh", "CN", "text/html")
 
@@ -68,3 +69,20 @@ async def test_the_list_latest_recalls_of_all_batches(store: Store) -> None:
         (lots[1].batch_number, 99),
     ]
     assert len(await store.list_latest_recalls(10)) == 3
+
+
+async def test_what_is_erased_is_gone_and_that_it_was_there_is_not(store: Store) -> None:
+    key = derived(province_place("210102"))
+    said = Report("1" * 32, "210102", ReportKind.BAD_QUALITY, "my words", "code", "", "", 5)
+    other = Report("2" * 32, "210102", ReportKind.OTHER, "others' words", "c", "", "", 6)
+    for report in (said, other):
+        await store.put_report(key, report, b"picture")
+    for _ in range(2):
+        erased = await store.erase_report(key, said.erased())
+        assert (erased.text, erased.code, erased.kind) == ("", "", ReportKind.BAD_QUALITY)
+        assert await store.get_report(key, said.report_id) == (erased, None)
+    # The form that is sent again does not bring it back.
+    assert await store.put_report(key, said, b"picture") == erased
+    found = await store.get_report(key, other.report_id)
+    assert found is not None
+    assert (found[0].text, found[1]) == ("others' words", b"picture")

@@ -404,6 +404,33 @@ def test_the_configuration_is_printed_and_hides_secrets(run: Command, tmp_path: 
     assert (missing.status, missing.error["reason"]) == (1, "FILE_ERROR")
 
 
+def test_auditors_read_who_did_what_and_nobody_else_does(
+    run: Command, shop: Shop, goods: str, tmp_path: Path
+) -> None:
+    operator = gln_of(901)
+    made = run("keys", "credential", operator, "--role", "auditor", "--json", **shop.by("operator"))
+    by_auditor = {"server": shop.server, "api_key": made.json["apiKey"]}
+    listed = run("audit", "list", "--since", "1h", "--party", gln_of(902), "--json", **by_auditor)
+    methods = {record["method"] for record in listed.json["records"]}
+    assert "IssuanceService.CreateProduct" in methods
+    shown = run("audit", "list", "--method", "IssuanceService.CreateProduct", **by_auditor)
+    assert (shown.status, gln_of(902) in shown.out, "OK" in shown.out) == (0, True, True)
+    # The first key was made beside the service, and is on record nevertheless.
+    first = run("audit", "list", "--method", "tracechain keys operator", "--json", **by_auditor)
+    assert first.json["records"][0]["objects"]["parent"] == f"parties/{operator}"
+    file = tmp_path / "audit.jsonl"
+    assert run("audit", "export", str(file), **by_auditor).status == 0
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {line["method"] for line in lines} > methods
+    assert lines == sorted(lines, key=lambda line: (line["time"], line["recordId"]))
+    again = run("audit", "export", str(file), **by_auditor)
+    assert (again.status, file.read_text().count("\n")) == (1, len(lines))
+    wrong = run("audit", "list", "--since", "soon", "--json", **by_auditor)
+    assert (wrong.status, wrong.error["reason"]) == (1, "INVALID_TIME")
+    denied = run("audit", "list", "--json", **shop.by("operator"))
+    assert (denied.status, denied.error["reason"]) == (1, "ROLE_NOT_ALLOWED")
+
+
 def test_an_api_key_is_narrowed_listed_and_rotated(
     shop: Shop, run: Command, goods: str, tmp_path: Path
 ) -> None:
@@ -475,14 +502,15 @@ def test_an_inspector_reads_reports(shop: Shop, run: Command, goods: str) -> Non
 
 
 def test_every_command_has_help_and_json(run: Command) -> None:
-    plain = ("register", "recall", "keys", "approvals", "links", "reports")
+    plain = ("register", "recall", "keys", "approvals", "links", "reports", "audit")
     commands: list[list[str]] = [
         [name] for name in ("serve", "demo", "issue", "capture", "events", "verify", "claim",
                             "trace", "assess", "config")
     ]  # fmt: skip
     groups = {"register": ("party", "product", "batch", "quantity"),
               "recall": ("create", "lift", "list"), "links": ("set", "show"),
-              "reports": ("list", "show"), "approvals": ("list", "approve", "reject"),
+              "reports": ("list", "show", "erase"), "audit": ("list",),
+              "approvals": ("list", "approve", "reject"),
               "keys": ("operator", "credential", "credentials", "renew", "create", "activate",
                        "retire", "rotate", "list", "revoke", "export", "root", "rotate-root",
                        "new-kek", "rewrap")}  # fmt: skip

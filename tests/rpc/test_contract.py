@@ -71,6 +71,7 @@ CALLERS = {
     annotations_pb2.ROLE_ISSUER: "issuer",
     annotations_pb2.ROLE_HANDLER: "shop",
     annotations_pb2.ROLE_INSPECTOR: "liaoning",
+    annotations_pb2.ROLE_AUDITOR: "auditor",
     annotations_pb2.ROLE_OPERATOR: "operator",
 }
 

@@ -24,7 +24,7 @@ REFERENCE = frozenset(
     }
 )
 # Tables that grow without end.
-MONTHLY = frozenset({"scan", "event"})
+MONTHLY = frozenset({"scan", "event", "audit"})
 
 _REFUSED = {
     "a trigger": r"\bTRIGGER\b",
@@ -208,7 +208,8 @@ SCHEMA_RULES = {
         "AND attcollation <> '\"C\"'::regcollation"
     ),
     "by month what grows, and nothing else": (
-        "SELECT name FROM unnest($1::text[]) AS g (name) WHERE (name IN ('scan', 'event')) <> "
+        "SELECT name FROM unnest($1::text[]) AS g (name) WHERE "
+        "(name IN ('scan', 'event', 'audit')) <> "
         "EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = name::regclass "
         "AND partstrat = 'r')"
     ),

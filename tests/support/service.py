@@ -39,6 +39,7 @@ from tracechain.v1 import admin_pb2 as admin
 from tracechain.v1 import (
     admin_pb2_grpc,
     annotations_pb2,
+    audit_pb2_grpc,
     capture_pb2,
     capture_pb2_grpc,
     event_pb2,
@@ -70,6 +71,7 @@ _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 # The services' stubs by the names that tests use.
 STUBS = {
     "admin": admin_pb2_grpc.AdminServiceStub,
+    "audit": audit_pb2_grpc.AuditServiceStub,
     "issuance": issuance_pb2_grpc.IssuanceServiceStub,
     "events": capture_pb2_grpc.EventServiceStub,
     "verification": verification_pb2_grpc.VerificationServiceStub,
@@ -257,6 +259,7 @@ class Caller:
     """A party with a credential, and the services as it calls them."""
 
     admin: Any
+    audit: Any
     issuance: Any
     events: Any
     verification: Any

@@ -21,6 +21,7 @@ from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.store_process import open_in_process
 from tracechain.app.ports import NewEvent, Store, StoredEvent
 from tracechain.domain.approval import Act, Approval
+from tracechain.domain.audit import AuditRecord
 from tracechain.domain.code import Algorithm, Profile
 from tracechain.domain.keys import IssuerKey
 from tracechain.domain.party import Credential, Party, PartyKind, Principal, Role
@@ -197,6 +198,25 @@ def recall(number: int, recall_id: str, **fields: Any) -> Recall:
         "create_time": 7,
     }
     return Recall(**{**known, **fields})
+
+
+def audit_record(number: int, **fields: Any) -> AuditRecord:
+    """What a call left behind."""
+    known = {
+        "time": number,
+        "record_id": mark(f"record {number}"),
+        "party_gln": gln_of(1),
+        "role": "issuer",
+        "credential_id": "credential",
+        "method": "IssuanceService.CreateProduct",
+        "objects": {"name": "白酒 🍶"},
+        "request_id": "request",
+        "origin": mark("network"),
+        "outcome": "OK",
+        "old_values": {"a.b": '"'},
+        "new_values": {"a.b": "\\", "c": ""},
+    }
+    return AuditRecord(**{**known, **fields})
 
 
 def event_id(name: object) -> bytes:

@@ -1,11 +1,12 @@
-"""Scans and events in groups: the store's own ports, fewer and wider calls."""
+"""Scans, events and audit records in groups: the store's own ports, fewer and wider calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from tracechain.adapters.grouping import Grouper
-from tracechain.app.ports import EventStore, NewEvent, ScanAnswer, ScanStore
+from tracechain.app.ports import AuditStore, EventStore, NewEvent, ScanAnswer, ScanStore
+from tracechain.domain.audit import AuditRecord
 from tracechain.domain.scan import Scan
 
 
@@ -37,3 +38,19 @@ class GroupedEvents:
         flat = [event for request in requests for event in request]
         added = iter(await self._store.append_events(flat))
         return [[next(added) for _ in request] for request in requests]
+
+
+class GroupedAudit:
+    """Audit records that are taken together share a commit."""
+
+    def __init__(self, store: AuditStore, *, capacity: int, width: int) -> None:
+        self._store = store
+        self._group: Grouper[AuditRecord, None] = Grouper(
+            self._append, capacity=capacity, width=width
+        )
+        self.append = self._group.submit
+        self.close = self._group.close
+
+    async def _append(self, records: list[AuditRecord]) -> list[None]:
+        await self._store.append_audit(records)
+        return [None] * len(records)

@@ -114,6 +114,7 @@ class HmacDigester:
     def __init__(self, secret: ServiceSecret) -> None:
         self._device_key = secret.derive("device-mark/v1")
         self._claim_key = secret.derive("claim-mark/v1")
+        self._origin_key = secret.derive("origin-mark/v1")
         self._month: tuple[int, HMAC] | None = None
 
     def device_mark(self, device_id: str, time: int) -> bytes:
@@ -122,8 +123,7 @@ class HmacDigester:
             return b""
         day = time // 86_400_000_000
         if self._month is None or self._month[0] != day:
-            moment = datetime.datetime.fromtimestamp(time / 1e6, datetime.UTC)
-            salt = hmac.digest(self._device_key, moment.strftime("%Y-%m").encode(), "sha256")
+            salt = _of_month(self._device_key, time)
             self._month = (day, HMAC(salt, hashes.SHA256()))
         # A copy of a keyed state: setting up the key would cost more than the mark.
         mark = self._month[1].copy()
@@ -134,3 +134,15 @@ class HmacDigester:
         """See Digester."""
         text = f"{gtin}\x00{serial}\x00{device_id}".encode()
         return hmac.digest(self._claim_key, text, "sha256")[:8]
+
+    def origin_mark(self, network: str, time: int) -> bytes:
+        """See Digester. The salt rotates as that of devices, and is another one."""
+        if not network:
+            return b""
+        return hmac.digest(_of_month(self._origin_key, time), network.encode(), "sha256")[:8]
+
+
+def _of_month(key: bytes, time: int) -> bytes:
+    """The salt of the calendar month, UTC."""
+    moment = datetime.datetime.fromtimestamp(time / 1e6, datetime.UTC)
+    return hmac.digest(key, moment.strftime("%Y-%m").encode(), "sha256")

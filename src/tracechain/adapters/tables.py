@@ -151,7 +151,14 @@ TABLES = (
         "batch_key report_id",
         "batch_key:i report_id:t region:t create_time:i body:t photo:b?",
     ),
+    _table(
+        "audit",
+        "batch_key time record_id",
+        "batch_key:i time:i record_id:b party_gln:t role:t credential_id:t method:t objects:t "
+        "request_id:t origin:b outcome:t old_values:t new_values:t calls:i",
+    ),
 )
 BY_NAME = {table.name: table for table in TABLES}
-# What an empty store has nevertheless: the counters, at zero.
+# What an empty store has nevertheless: the counters, at zero, and whose turn it is to clean up.
 COUNTER = BY_NAME["counter"]
+COUNTED = " WHERE value <> 0 AND name <> 'retention'"

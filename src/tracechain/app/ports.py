@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from tracechain.domain.approval import Approval, ApprovalState
+from tracechain.domain.audit import AuditQuery, AuditRecord
 from tracechain.domain.claim import Claim, ClaimAttempt
 from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.label import Label
@@ -22,6 +23,7 @@ from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Allocation, Batch, Product
 from tracechain.domain.recall import Recall
 from tracechain.domain.report import Report
+from tracechain.domain.retention import Kept
 from tracechain.domain.scan import Scan, ScanHistory
 from tracechain.domain.touch import Thing, Touch
 
@@ -277,6 +279,9 @@ class PublicStore(Protocol):
         """Those under the key whose region starts with `region`, latest id first, with ids below
         `before` (empty: all)."""
 
+    async def erase_report(self, batch_key: int, report: Report) -> Report:
+        """Puts this in the place of the report with its id, and takes its photograph away."""
+
     async def list_latest_recalls(self, limit: int) -> list[Recall]:
         """The latest recalls of all batches, lifted ones too, latest first. It asks every part
         of a store that is spread out: no call waits for it."""
@@ -305,7 +310,48 @@ class ApprovalStore(Protocol):
         """How many keys and credentials were revoked at or after this time, by when it was done."""
 
 
-class Store(Directory, BatchStore, EventStore, ScanStore, PublicStore, ApprovalStore, Protocol):
+class AuditStore(Protocol):
+    """Audit records: append-only."""
+
+    async def append_audit(self, records: Sequence[AuditRecord]) -> None:
+        """Keeps the records, in one transaction; one that was there already is left as it is."""
+
+    async def list_audit(self, query: AuditQuery, limit: int) -> list[AuditRecord]:
+        """Records that fit, in the order of their time and id, at most `limit`."""
+
+
+class DropStep(NamedTuple):
+    """What one step dropped, and the place that the next goes on behind; None at the end."""
+
+    dropped: int
+    after: tuple[object, ...] | None
+
+
+class RetentionStore(Protocol):
+    """Dropping what is old, and whose turn it is to do so."""
+
+    async def take_turn(self, now: int, until: int) -> bool:
+        """Takes the turn until a moment, where nobody has it now."""
+
+    async def pass_turn(self, held: int, until: int) -> bool:
+        """Moves the end of the turn that ends at `held`; False where another has taken it."""
+
+    async def drop_old(self, what: Kept, before: int, after: tuple[object, ...]) -> DropStep:
+        """One small step: of the next rows behind a place, () for the first, drops those from
+        before a moment."""
+
+
+class Store(
+    Directory,
+    BatchStore,
+    EventStore,
+    ScanStore,
+    PublicStore,
+    ApprovalStore,
+    AuditStore,
+    RetentionStore,
+    Protocol,
+):
     """All of it, as one deployment provides it. One conformance suite runs over each."""
 
     async def check(self) -> None:
@@ -391,6 +437,9 @@ class Digester(Protocol):
 
     def claim_mark(self, device_id: str, gtin: str, serial: str) -> bytes:
         """Eight bytes, the same for the same device and unit for ever."""
+
+    def origin_mark(self, network: str, time: int) -> bytes:
+        """Eight bytes, the same for the same network within a month; empty for an empty text."""
 
 
 class FilePart(NamedTuple):

@@ -86,6 +86,12 @@ class Reporting:
             raise _absent(report_id)
         return found
 
+    async def erase(self, principal: Principal, province: str, report_id: str) -> Report:
+        """Takes away what a consumer gave, and leaves that there was a report. Raises NotFound
+        REPORT_NOT_FOUND."""
+        report, _ = await self.get(principal, province, report_id)
+        return await self._store.erase_report(_key(province), report.erased())
+
 
 def _absent(what: str) -> NotFound:
     return NotFound("REPORT_NOT_FOUND", f"there is no report {what} in your division")

@@ -14,6 +14,7 @@ import typer
 from tracechain.cli import (
     approvals,
     assess,
+    audit,
     capture,
     config,
     demo,
@@ -56,6 +57,7 @@ app.add_typer(links.app, name="links")
 app.add_typer(reports.app, name="reports")
 app.add_typer(keys.app, name="keys")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
 app.command()(config.config)
 

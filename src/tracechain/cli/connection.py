@@ -15,6 +15,7 @@ from tracechain.cli.failure import Stop
 from tracechain.domain.address import is_loopback
 from tracechain.v1 import (
     admin_pb2_grpc,
+    audit_pb2_grpc,
     capture_pb2_grpc,
     issuance_pb2_grpc,
     provenance_pb2_grpc,
@@ -92,6 +93,7 @@ class Connection:
             self._channel = grpc.insecure_channel(server, _OPTIONS)
         self._metadata = [("authorization", f"Bearer {api_key}")] if api_key else []
         self.admin = self._bound(admin_pb2_grpc.AdminServiceStub)
+        self.audit = self._bound(audit_pb2_grpc.AuditServiceStub)
         self.issuance = self._bound(issuance_pb2_grpc.IssuanceServiceStub)
         self.events = self._bound(capture_pb2_grpc.EventServiceStub)
         self.verification = self._bound(verification_pb2_grpc.VerificationServiceStub)

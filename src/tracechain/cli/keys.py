@@ -13,11 +13,13 @@ from typing import Annotated, Any
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tracechain.app.auditing import Call
 from tracechain.cli import keks, key_life
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
 from tracechain.cli.failure import Stop
 from tracechain.cli.key_life import Gln
 from tracechain.cli.output import console, done, note, print_json, short, table, when
+from tracechain.domain.audit import OK
 from tracechain.domain.errors import AlreadyExists
 from tracechain.domain.identifiers import gln as checked_gln
 from tracechain.domain.keys import JudgeEarlier
@@ -74,6 +76,9 @@ async def _operator(party: Party, label: str) -> str:
         _, key = await app.credentials.create(
             checked_gln(party.gln), Role.OPERATOR, "", label, label
         )
+        # No call and no credential: whoever it was, that there is such a key is on record.
+        made = {"parent": f"parties/{checked_gln(party.gln)}", "label": label}
+        await app.auditing.record(Call("tracechain keys operator", "", None, made), OK)
     except AlreadyExists as error:
         if error.reason != "REQUEST_ID_USED":
             raise

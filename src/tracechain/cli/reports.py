@@ -47,6 +47,22 @@ def list_(
 
 
 @app.command()
+def erase(
+    name: Annotated[str, typer.Argument(help="Name of the report.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept, the report's content is not.")],
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+    as_json: AsJson = False,
+) -> None:
+    """Erase what a consumer wrote, scanned and photographed, as asked (inspector)."""
+    with Connection(server, api_key) as to:
+        erased = to.supervision.EraseReport(pb.EraseReportRequest(name=name, reason=reason))
+    if as_json:
+        return print_json(erased)
+    return done("erased ", (erased.name, "bold"))
+
+
+@app.command()
 def show(
     name: Annotated[str, typer.Argument(help="Name of the report.")],
     photo: Annotated[Path | None, typer.Option(help="Write the photograph to this file.")] = None,

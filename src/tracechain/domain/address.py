@@ -38,7 +38,8 @@ def behind_proxies(forwarded: str, direct: str, proxies: int) -> str:
 def network_of(peer: str) -> str:
     """The network of an address (/24 of IPv4, /48 of IPv6) as text; empty where it is none.
 
-    `peer` is an address, with or without a port, or gRPC's `ipv4:…` and `ipv6:[…]:…`.
+    `peer` is an address or a smaller network, with or without a port, or gRPC's `ipv4:…` and
+    `ipv6:[…]:…`.
     """
     text = unquote(peer.removeprefix("ipv4:").removeprefix("ipv6:"))
     if text.startswith("["):
@@ -46,7 +47,7 @@ def network_of(peer: str) -> str:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text.partition("/")[0].partition("%")[0])
     except ValueError:
         return ""
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:

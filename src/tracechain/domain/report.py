@@ -47,6 +47,10 @@ class Report:
         text = " ".join(self.text.split())
         return replace(self, text=bounded(text, "text", MAX_TEXT))
 
+    def erased(self) -> Report:
+        """The same report without what whoever sent it wrote, scanned and photographed."""
+        return replace(self, text="", code="", has_photo=False)
+
 
 def province_place(region: str) -> str:
     """The identifier that the reports of a province lie under; see domain.batch_key.derived."""

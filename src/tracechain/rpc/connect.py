@@ -8,7 +8,7 @@ somebody's API key would have to hold that key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -27,6 +27,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.party import Principal
 from tracechain.rpc.admission import Room
 from tracechain.rpc.connect_errors import (
     UNIMPLEMENTED,
@@ -36,8 +37,9 @@ from tracechain.rpc.connect_errors import (
     translated,
 )
 from tracechain.rpc.connect_form import Form, Raw
-from tracechain.rpc.gate import Gate, Guard
+from tracechain.rpc.gate import Begin, Gate, Guard, Shown
 from tracechain.rpc.intake import Intake
+from tracechain.rpc.recording import Recording
 from tracechain.rpc.server import Servicer
 from tracechain.rpc.status import described, trailers
 from tracechain.v1 import annotations_pb2
@@ -66,7 +68,7 @@ class ConnectApp:
         forms = [Form(name, max_message_bytes) for name in ("json", "proto")]
         self._methods = {
             f"/{servicer.service.full_name}/{method.name}": _Method(
-                method, gate.guard(method), getattr(servicer, method.name), forms, proxies
+                method, gate.guard(method, servicer), getattr(servicer, method.name), forms, proxies
             )
             for servicer in servicers
             for method in servicer.service.methods
@@ -174,18 +176,32 @@ class _Method:
     async def _unary(self, raw: Raw, context: RequestContext[Any, Any]) -> bytes:
         with _place(self.guard.room):
             client = self._client(context)
-            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
-            request = await self._checked(raw)
-            if not callers and (charged := self.guard.meter.charge(client, request)) is not None:
-                await charged
-            return await raw.form.write(await self._call(request, *callers))
+            if self.guard.is_public:
+                self.guard.meter.open(client)
+                request = await self._checked(raw)
+                if (charged := self.guard.meter.charge(client, request)) is not None:
+                    await charged
+                return await raw.form.write(await self._call(request))
+            async with self.guard.recording(client) as record:
+                principal = await self.guard.caller(_shown(context), client, record)
+                request = await self._checked(raw, record)
+                await record.look(principal)
+                record.answer = await self._call(request, principal)
+            return await raw.form.write(record.answer)
 
     async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[bytes]:
         with _place(self.guard.room):
-            client = self._client(context)
-            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
+
+            async def begin(
+                record: Recording | None, *callers: Principal
+            ) -> AsyncGenerator[Message, None]:
+                found: AsyncGenerator[Message, None] = self._call(
+                    await self._checked(raw, record), *callers
+                )
+                return found
+
             # Closed with ours: a generator that another one reads is else left to the collector.
-            async with aclosing(self._call(await self._checked(raw), *callers)) as answers:
+            async with aclosing(self._served(context, begin)) as answers:
                 async for answer in answers:
                     yield await raw.form.write(answer)
 
@@ -195,12 +211,22 @@ class _Method:
         # The form of a stream stands in its content type, also where no request ever comes.
         form = self.forms[_media_type(context.request_headers["content-type"])]
         with _place(self.guard.room):
-            client = self._client(context)
-            callers = await self.guard.callers(_authorization(context), client, _CERTIFICATE.get)
-            requests = self.guard.all_checked(self._all_read(raws), client)
-            async with aclosing(self._call(requests, *callers)) as answers:
+
+            async def begin(
+                record: Recording | None, *callers: Principal
+            ) -> AsyncGenerator[Message, None]:
+                requests = self.guard.all_checked(self._all_read(raws), self._client(context))
+                found: AsyncGenerator[Message, None] = self._call(requests, *callers)
+                return found
+
+            async with aclosing(self._served(context, begin)) as answers:
                 async for answer in answers:
                     yield await form.write(answer)
+
+    def _served(
+        self, context: RequestContext[Any, Any], begin: Begin
+    ) -> AsyncGenerator[Message, None]:
+        return self.guard.answers(_shown(context), self._client(context), begin)
 
     def _client(self, context: RequestContext[Any, Any]) -> str:
         heard = ",".join(context.request_headers.getall("x-forwarded-for"))
@@ -212,9 +238,9 @@ class _Method:
         async for raw in raws:
             yield await raw.read(self._request)
 
-    async def _checked(self, raw: Raw) -> Message:
+    async def _checked(self, raw: Raw, record: Recording | None = None) -> Message:
         request = await raw.read(self._request)
-        self.guard.check(request)
+        self.guard.check(request, record)
         return request
 
 
@@ -284,6 +310,10 @@ def _certificate(scope: Any) -> bytes:
     tls = scope.get("extensions", {}).get("tls", {})
     chain = tls.get("client_cert_chain", ())
     return chain[0].encode() if chain else b""
+
+
+def _shown(context: RequestContext[Any, Any]) -> Shown:
+    return Shown(_authorization(context), _CERTIFICATE.get)
 
 
 def _authorization(context: RequestContext[Any, Any]) -> str:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import grpc
 import structlog
@@ -22,6 +22,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tracechain.app.auditing import Auditing
 from tracechain.app.limits import Limits
 from tracechain.domain.errors import (
     InvalidArgument,
@@ -33,6 +34,7 @@ from tracechain.domain.errors import (
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Admitted, Room
 from tracechain.rpc.metering import Meter
+from tracechain.rpc.recording import Recorder, Recording
 from tracechain.rpc.required import missing_fields
 from tracechain.rpc.scopes import scopes_of
 from tracechain.rpc.status import Trailers, internal, trailers
@@ -53,6 +55,14 @@ class Authenticator(Protocol):
         Unauthenticated."""
 
 
+class Shown(NamedTuple):
+    """What a call shows of who calls: its `authorization`, and where it has none the certificate
+    of its connection (empty where there is none)."""
+
+    authorization: str
+    certificate: Callable[[], bytes]
+
+
 class Gate:
     """Makes guards, and gRPC handlers of a servicer's methods."""
 
@@ -61,11 +71,13 @@ class Gate:
         authenticator: Authenticator,
         admission: Admission,
         limits: Limits,
+        auditing: Auditing,
         proxies: int = 0,
     ) -> None:
         self._authenticator = authenticator
         self._admission = admission
         self._limits = limits
+        self._auditing = auditing
         self._proxies = proxies
 
     def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
@@ -77,14 +89,14 @@ class Gate:
         return Admitted(
             {
                 f"/{service.full_name}/{method.name}": self.method(
-                    method, getattr(servicer, method.name, None)
+                    method, getattr(servicer, method.name, None), servicer
                 )
                 for method in service.methods
             }
         )
 
     def method(
-        self, method: MethodDescriptor, call: Any
+        self, method: MethodDescriptor, call: Any, servicer: object | None = None
     ) -> tuple[grpc.RpcMethodHandler[Any, Any], Room]:
         """The handler of one method, and the room that its calls need a place in.
 
@@ -92,7 +104,7 @@ class Gate:
         """
         if call is None:
             raise RuntimeError(f"{method.full_name} is declared and not written")
-        guard = self.guard(method)
+        guard = self.guard(method, servicer)
         handlers = _Handlers(guard)
         request_class = GetMessageClass(method.input_type)
         response_class = GetMessageClass(method.output_type)
@@ -110,8 +122,9 @@ class Gate:
         )
         return cast("grpc.RpcMethodHandler[Any, Any]", handler), guard.room
 
-    def guard(self, method: MethodDescriptor) -> Guard:
-        """What stands in front of a method. Raises RuntimeError for one without access."""
+    def guard(self, method: MethodDescriptor, servicer: object | None = None) -> Guard:
+        """What stands in front of a method of `servicer`. Raises RuntimeError for one without
+        access, and for one that changes what nothing shows."""
         access = method.GetOptions().Extensions[annotations_pb2.access]
         if access.public == bool(access.roles):
             raise RuntimeError(f"{method.full_name} does not say who may call it")
@@ -119,10 +132,13 @@ class Gate:
         is_stream = method.client_streaming or method.server_streaming
         room = self._admission.streams if is_stream else self._admission.calls
         meter = Meter(self._limits, method, self._proxies)
-        return Guard(self._authenticator, roles, method, room, meter)
+        recorder = None if roles is None else Recorder(method, servicer, self._auditing)
+        return Guard(self._authenticator, roles, method, room, meter, recorder)
 
 
 _MAX_REQUEST_ID = 64
+# Begins a stream; see Guard.answers.
+Begin = Callable[..., Awaitable[AsyncGenerator[Message, None]]]
 # How long, in seconds, a stream may bring no request, and an answer may lie unread.
 IDLE_SECONDS = 300.0
 STALL_SECONDS = 30.0
@@ -141,9 +157,11 @@ class Guard:
         method: MethodDescriptor,
         room: Room,
         meter: Meter,
+        recorder: Recorder | None,
     ) -> None:
         self.room = room
         self.meter = meter
+        self._recorder = recorder
         self._authenticator = authenticator
         self._roles = roles
         self._missing = missing_fields(method.input_type)
@@ -156,12 +174,40 @@ class Guard:
         """Whether anybody may call; such a method is not told who does."""
         return self._roles is None
 
-    def check(self, request: Message) -> None:
-        """Raises InvalidArgument for what no request of the method may be."""
+    def recording(self, client: str) -> Recording:
+        """The record of a call to a private method, around all that is done for it."""
+        assert self._recorder is not None
+        return self._recorder.call(client)
+
+    async def answers(
+        self, shown: Shown, client: str, begin: Begin
+    ) -> AsyncGenerator[Message, None]:
+        """What a stream answers, once it is known who calls and that is on record. `begin` gets
+        the record, and who calls; for a public method None and nobody."""
+        if self._recorder is None:
+            self.meter.open(client)
+            async with aclosing(await begin(None)) as found:
+                async for answer in found:
+                    yield answer
+            return
+        async with self._recorder.call(client) as record:
+            principal = await self.caller(shown, client, record)
+            found = await begin(record, principal)
+            await record.started()
+            async with aclosing(found):
+                async for answer in found:
+                    record.answered()
+                    yield answer
+
+    def check(self, request: Message, record: Recording | None = None) -> None:
+        """Raises InvalidArgument for what no request of the method may be; `record` is told of
+        any other."""
         if request is _UNREADABLE:
             raise InvalidArgument.of(
                 "request", "INVALID_FIELD_TYPE", "these bytes are no message of the method's type"
             )
+        if record is not None:
+            record.request = request
         if self._has_request_id and len(request.request_id) > _MAX_REQUEST_ID:  # type: ignore[attr-defined]
             raise InvalidArgument.of(
                 "request_id", "TEXT_TOO_LONG", f"at most {_MAX_REQUEST_ID} characters are taken"
@@ -187,31 +233,24 @@ class Guard:
                 await self.meter.paced(client)
             yield request
 
-    async def callers(
-        self, authorization: str, client: str, certificate: Callable[[], bytes]
-    ) -> tuple[Principal, ...]:
-        """What the method is told besides its request: whose `authorization` this is, or without
-        one whose `certificate` (empty where the connection has none); to a public method nothing.
-        Who pays for the call is charged. Raises Unauthenticated, PermissionDenied,
-        ResourceExhausted and Unavailable."""
-        if self._roles is None:
-            self.meter.open(client)
-            return ()
+    async def caller(self, shown: Shown, client: str, record: Recording) -> Principal:
+        """Who calls, by what he shows; `record` is told as soon as it is known, and his party is
+        charged. Raises Unauthenticated, PermissionDenied, ResourceExhausted and Unavailable."""
         with self.meter.login(client):
-            principal = await self._principal(authorization, certificate)
+            principal = record.principal = await self._principal(shown)
         self.meter.party(principal.party_gln)
-        if principal.role not in self._roles:
+        if self._roles is None or principal.role not in self._roles:
             raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
         if principal.scopes and self._scopes.isdisjoint(principal.scopes):
             raise PermissionDenied(
                 "SCOPE_NOT_ALLOWED", "the scopes of this credential leave this out"
             )
-        return (principal,)
+        return principal
 
-    async def _principal(self, authorization: str, certificate: Callable[[], bytes]) -> Principal:
-        if not authorization and (shown := certificate()):
-            return await self._authenticator.certificate(shown)
-        scheme, _, text = authorization.partition(" ")
+    async def _principal(self, shown: Shown) -> Principal:
+        if not shown.authorization and (certificate := shown.certificate()):
+            return await self._authenticator.certificate(certificate)
+        scheme, _, text = shown.authorization.partition(" ")
         if scheme.lower() != "bearer" or not text:
             raise Unauthenticated(
                 "MISSING_CREDENTIAL",
@@ -265,13 +304,13 @@ class _Handlers:
                 await room.turn_away(context)
             room.taken += 1
             try:
-                callers = await guard.callers(
-                    _authorization(context),
-                    _client(context, guard.meter),
-                    partial(_certificate, context),
-                )
-                guard.check(request)
-                return await call(request, *callers)
+                client = _client(context, meter)
+                async with guard.recording(client) as record:
+                    principal = await guard.caller(_shown(context), client, record)
+                    guard.check(request, record)
+                    await record.look(principal)
+                    record.answer = await call(request, principal)
+                return record.answer
             except Exception as error:
                 await self._abort(context, error)
                 raise
@@ -287,16 +326,15 @@ class _Handlers:
             if room.taken >= room.limit:
                 await room.turn_away(context)
             room.taken += 1
+
+            async def begin(
+                record: Recording | None, *callers: Principal
+            ) -> AsyncGenerator[Message, None]:
+                guard.check(request, record)
+                return call(request, *callers)
+
             try:
-                callers = await guard.callers(
-                    _authorization(context),
-                    _client(context, guard.meter),
-                    partial(_certificate, context),
-                )
-                guard.check(request)
-                async with aclosing(call(request, *callers)) as answers:
-                    async for answer in answers:
-                        await _send(context, answer)
+                await self._write(context, _client(context, guard.meter), begin)
             except Exception as error:
                 await self._abort(context, error)
             finally:
@@ -311,21 +349,28 @@ class _Handlers:
             if room.taken >= room.limit:
                 await room.turn_away(context)
             room.taken += 1
+            client = _client(context, guard.meter)
+
+            async def begin(
+                record: Recording | None, *callers: Principal
+            ) -> AsyncGenerator[Message, None]:
+                return call(guard.all_checked(requests, client), *callers)
+
             try:
-                client = _client(context, guard.meter)
-                callers = await guard.callers(
-                    _authorization(context), client, partial(_certificate, context)
-                )
-                checked = guard.all_checked(requests, client)
-                async with aclosing(call(checked, *callers)) as answers:
-                    async for answer in answers:
-                        await _send(context, answer)
+                await self._write(context, client, begin)
             except Exception as error:
                 await self._abort(context, error)
             finally:
                 room.taken -= 1
 
         return serve
+
+    async def _write(self, context: _Context, client: str, begin: Begin) -> None:
+        answers = self._guard.answers(_shown(context), client, begin)
+        # Closed with ours: a generator that another one reads is else left to the collector.
+        async with aclosing(answers):
+            async for answer in answers:
+                await _send(context, answer)
 
     async def _abort(self, context: _Context, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):
@@ -356,6 +401,10 @@ def _authorization(context: _Context) -> str:
         if key == "authorization" and isinstance(value, str):
             found = value
     return found
+
+
+def _shown(context: _Context) -> Shown:
+    return Shown(_authorization(context), partial(_certificate, context))
 
 
 def _certificate(context: _Context) -> bytes:

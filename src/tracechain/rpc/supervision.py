@@ -6,6 +6,7 @@ from tracechain.app.recalling import Recalling, RecallRequest
 from tracechain.app.reporting import Reporting
 from tracechain.domain.party import Principal
 from tracechain.domain.recall import RecallKind
+from tracechain.domain.text import bounded
 from tracechain.rpc import convert, names, paging
 from tracechain.v1 import supervision_pb2 as pb
 
@@ -73,3 +74,8 @@ class SupervisionServicer:
         province, report_id = names.read_report(request.name, "name")
         report, photo = await self._reporting.get(principal, province, report_id)
         return convert.report(report, photo)
+
+    async def EraseReport(self, request: pb.EraseReportRequest, principal: Principal) -> pb.Report:
+        province, report_id = names.read_report(request.name, "name")
+        bounded(request.reason, "reason", 500, required=True)
+        return convert.report(await self._reporting.erase(principal, province, report_id), None)

@@ -65,6 +65,11 @@ class SupervisionServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_supervision__pb2.GetReportRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_supervision__pb2.Report.FromString,
                 _registered_method=True)
+        self.EraseReport = channel.unary_unary(
+                '/tracechain.v1.SupervisionService/EraseReport',
+                request_serializer=tracechain_dot_v1_dot_supervision__pb2.EraseReportRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_supervision__pb2.Report.FromString,
+                _registered_method=True)
 
 
 class SupervisionServiceServicer(object):
@@ -114,6 +119,14 @@ class SupervisionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseReport(self, request, context):
+        """Erases what a consumer wrote, scanned and photographed, because the consumer asks for it. That
+        there was a report of this kind in the division stays. Erasing again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SupervisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +158,11 @@ def add_SupervisionServiceServicer_to_server(servicer, server):
             'GetReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReport,
                     request_deserializer=tracechain_dot_v1_dot_supervision__pb2.GetReportRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_supervision__pb2.Report.SerializeToString,
+            ),
+            'EraseReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseReport,
+                    request_deserializer=tracechain_dot_v1_dot_supervision__pb2.EraseReportRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_supervision__pb2.Report.SerializeToString,
             ),
     }
@@ -310,6 +328,33 @@ class SupervisionService(object):
             target,
             '/tracechain.v1.SupervisionService/GetReport',
             tracechain_dot_v1_dot_supervision__pb2.GetReportRequest.SerializeToString,
+            tracechain_dot_v1_dot_supervision__pb2.Report.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tracechain.v1.SupervisionService/EraseReport',
+            tracechain_dot_v1_dot_supervision__pb2.EraseReportRequest.SerializeToString,
             tracechain_dot_v1_dot_supervision__pb2.Report.FromString,
             options,
             channel_credentials,

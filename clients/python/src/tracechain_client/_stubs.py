@@ -11,6 +11,7 @@ from typing import Any
 
 from tracechain_client.v1 import (
     admin_pb2_grpc,
+    audit_pb2_grpc,
     capture_pb2_grpc,
     issuance_pb2_grpc,
     provenance_pb2_grpc,
@@ -31,6 +32,7 @@ class Stubs:
     def __init__(self, channel: Any, metadata: Metadata) -> None:
         bearing: Any = _BearingChannel(channel, metadata)
         self.admin = admin_pb2_grpc.AdminServiceStub(bearing)
+        self.audit = audit_pb2_grpc.AuditServiceStub(bearing)
         self.events = capture_pb2_grpc.EventServiceStub(bearing)
         self.issuance = issuance_pb2_grpc.IssuanceServiceStub(bearing)
         self.provenance = provenance_pb2_grpc.ProvenanceServiceStub(bearing)

@@ -22,13 +22,14 @@ from tracechain.adapters.postgres.schema import (
 )
 from tracechain.adapters.postgres.session import Transaction, connect, maintenance
 from tracechain.adapters.postgres.statements import Statement, columns, statement
-from tracechain.adapters.tables import COUNTER, TABLES
+from tracechain.adapters.tables import COUNTED, COUNTER, TABLES
 from tracechain.app.archive import PAGE, Column, Key, Kind, Row, StoreRefused, Table
 
 _TYPES = {Kind.INTEGER: "bigint", Kind.TEXT: "text", Kind.BYTES: "bytea"}
 
 
-def _arrays(of: Sequence[Column]) -> str:
+def arrays_of(of: Sequence[Column]) -> str:
+    """Parameters from $1 on: one array for each column."""
     return ", ".join(f"${n}::{_TYPES[column.kind]}[]" for n, column in enumerate(of, 1))
 
 
@@ -49,7 +50,7 @@ def _key_columns(table: Table) -> list[Column]:
 
 _COUNT = _registered("COUNT", {t.name: f"SELECT count(*) FROM {t.name}" for t in TABLES})
 _HAS = _registered("HAS", {
-    t.name: f"SELECT 1 FROM {t.name}{' WHERE value <> 0' if t is COUNTER else ''} LIMIT 1"
+    t.name: f"SELECT 1 FROM {t.name}{COUNTED if t is COUNTER else ''} LIMIT 1"
     for t in TABLES
 })  # fmt: skip
 _FIRST_PAGE = _registered("FIRST_PAGE", {
@@ -63,12 +64,12 @@ _NEXT_PAGE = _registered("NEXT_PAGE", {
 })  # fmt: skip
 _FIND = _registered("FIND", {
     t.name: f"SELECT {', '.join(t.names)} FROM {t.name} WHERE {t.key[0]} = ANY($1) "
-    f"AND ({_key(t)}) IN (SELECT * FROM unnest({_arrays(_key_columns(t))}))"
+    f"AND ({_key(t)}) IN (SELECT * FROM unnest({arrays_of(_key_columns(t))}))"
     for t in TABLES
 })  # fmt: skip
 _LOAD = _registered("LOAD", {
     t.name: f"INSERT INTO {t.name} ({', '.join(t.names)}) "
-    f"SELECT * FROM unnest({_arrays(t.columns)})"
+    f"SELECT * FROM unnest({arrays_of(t.columns)})"
     for t in TABLES
 })  # fmt: skip
 _NO_COUNTERS = statement("NO_COUNTERS", "DELETE FROM counter", maintenance=True)

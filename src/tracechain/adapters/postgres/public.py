@@ -25,6 +25,10 @@ PUT_REPORT = statement(
 GET_REPORT = statement(
     "GET_REPORT", "SELECT body, photo FROM report WHERE batch_key = $1 AND report_id = $2"
 )
+ERASE_REPORT = statement(
+    "ERASE_REPORT",
+    "UPDATE report SET body = $3, photo = NULL WHERE batch_key = $1 AND report_id = $2",
+)
 # Photographs stay where they are.
 LIST_REPORTS = statement(
     "LIST_REPORTS",
@@ -80,6 +84,11 @@ class PublicPart:
     ) -> list[Report]:
         rows = await self._session.fetch(LIST_REPORTS, batch_key, region, before or _LAST, limit)
         return [records.report_from_json(row[0], row[1]) for row in rows]
+
+    async def erase_report(self, batch_key: int, report: Report) -> Report:
+        body = records.report_to_json(report)
+        await self._session.fetch(ERASE_REPORT, batch_key, report.report_id, body)
+        return report
 
     async def list_latest_recalls(self, limit: int) -> list[Recall]:
         rows = await self._session.fetch(LIST_LATEST_RECALLS, limit)

@@ -1,4 +1,4 @@
-"""The schema: numbered migrations, and a partition for each month of scans and events.
+"""The schema: numbered migrations, and a partition for each month of what grows without end.
 
 Promise: of nodes that start at once each sees the whole schema, and each step is taken once: who
 migrates holds the one row of `schema_version`. A month that has no partition costs nothing but
@@ -58,6 +58,12 @@ _MONTH_OF_EVENTS = statement(
     "CREATE TABLE IF NOT EXISTS event_{month} PARTITION OF event "
     "FOR VALUES FROM ({start:d}) TO ({end:d})",
 )
+_MONTH_OF_AUDIT = statement(
+    "MONTH_OF_AUDIT",
+    "CREATE TABLE IF NOT EXISTS audit_{month} PARTITION OF audit "
+    "FOR VALUES FROM ({start:d}) TO ({end:d})",
+)
+_MONTHLY = (("scan", _MONTH_OF_SCANS), ("event", _MONTH_OF_EVENTS), ("audit", _MONTH_OF_AUDIT))
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -129,7 +135,7 @@ async def prepare_months(session: Session, now: int) -> None:
     present = datetime.datetime.fromtimestamp(now / _MICROSECONDS, datetime.UTC)
     number = present.year * 12 + present.month - 1
     for month in range(number - _BEHIND, number + _AHEAD + 1):
-        for table, template in (("scan", _MONTH_OF_SCANS), ("event", _MONTH_OF_EVENTS)):
+        for table, template in _MONTHLY:
             name = f"y{month // 12:04d}m{month % 12 + 1:02d}"
             try:
                 if not await _is_there(session, f"{table}_{name}"):
@@ -167,3 +173,9 @@ def _making(template: Statement, name: str, month: int) -> Work[None]:
 def _start(month: int) -> int:
     begin = datetime.datetime(month // 12, month % 12 + 1, 1, tzinfo=datetime.UTC)
     return int(begin.timestamp()) * _MICROSECONDS
+
+
+def month_end(partition: str) -> int:
+    """When the month of a partition (`scan_y2026m11`) is over, in microseconds."""
+    year, month = partition[-7:-3], partition[-2:]
+    return _start(int(year) * 12 + int(month))

@@ -13,10 +13,12 @@ from contextlib import suppress
 from typing import Any
 
 from tracechain.adapters.postgres.approvals import ApprovalPart
+from tracechain.adapters.postgres.audit import AuditPart
 from tracechain.adapters.postgres.batches import BatchPart
 from tracechain.adapters.postgres.directory import DirectoryPart
 from tracechain.adapters.postgres.events import EventPart
 from tracechain.adapters.postgres.public import PublicPart
+from tracechain.adapters.postgres.retention import RetentionPart
 from tracechain.adapters.postgres.scans import ScanPart
 from tracechain.adapters.postgres.schema import migrate, prepare_months
 from tracechain.adapters.postgres.session import Session, Transaction, connect
@@ -29,7 +31,16 @@ _MONTHS_EVERY = 6 * 3600.0
 TOUCH_COUNTER = statement("TOUCH_COUNTER", "UPDATE counter SET value = value WHERE name = 'key_id'")
 
 
-class PostgresStore(DirectoryPart, BatchPart, EventPart, ScanPart, PublicPart, ApprovalPart):
+class PostgresStore(
+    DirectoryPart,
+    BatchPart,
+    EventPart,
+    ScanPart,
+    PublicPart,
+    ApprovalPart,
+    AuditPart,
+    RetentionPart,
+):
     """See tracechain.app.ports.Store."""
 
     def __init__(self, session: Session, rules: ScanRules) -> None:

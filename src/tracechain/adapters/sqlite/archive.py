@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tracechain.adapters.sqlite.session import Session, connect, migrate, migrations
-from tracechain.adapters.tables import COUNTER, TABLES
+from tracechain.adapters.tables import COUNTED, COUNTER, TABLES
 from tracechain.app.archive import PAGE, Key, Row, StoreRefused, Table
 
 _CACHE_KIB = 65536
@@ -118,7 +118,7 @@ class _Open:
     async def clear(self) -> None:
         """Takes away what an empty store has. Raises StoreRefused where there is more."""
         for table in TABLES:
-            where = " WHERE value <> 0" if table is COUNTER else ""
+            where = COUNTED if table is COUNTER else ""
             if await self._fetch(f"SELECT 1 FROM {table.name}{where} LIMIT 1"):
                 raise StoreRefused("STORE_NOT_EMPTY", f"the store is not empty: see {table.name}")
         await self._fetch("DELETE FROM counter")

@@ -83,6 +83,16 @@ class PublicPart:
         )
         return [records.report_from_json(row[0], bool(row[1])) for row in rows]
 
+    async def erase_report(self, batch_key: int, report: Report) -> Report:
+        def work(connection: sqlite3.Connection) -> Report:
+            connection.execute(
+                "UPDATE report SET body = ?, photo = NULL WHERE batch_key = ? AND report_id = ?",
+                (records.report_to_json(report), batch_key, report.report_id),
+            )
+            return report
+
+        return await self._writer.write(work)
+
     async def list_latest_recalls(self, limit: int) -> list[Recall]:
         rows = await self._reader.read(
             lambda c: c.execute(

@@ -7,12 +7,14 @@ nobody else waits for the one who left.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 
@@ -20,6 +22,8 @@ from tracechain.domain.errors import DataCorrupted, TracechainError, Unavailable
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+# When a work was asked for, the work, and who hears of it.
+_Asked = tuple[float, Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
 
 
 class Session(aiosqlite.Connection):
@@ -29,6 +33,11 @@ class Session(aiosqlite.Connection):
     """
 
     busy_seconds = 5.0
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection], iter_chunk_size: int) -> None:
+        super().__init__(connector, iter_chunk_size)
+        self._waiting: list[_Asked] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def read(self, work: Work[T]) -> T:
         """Runs `work` against one consistent snapshot."""
@@ -40,23 +49,64 @@ class Session(aiosqlite.Connection):
         return await self._guarded(lambda: work(self._conn))
 
     async def write(self, work: Work[T]) -> T:
-        """Runs `work` in one transaction and returns once it is durable.
+        """Runs `work` as one whole and returns once it is durable. Works that wait together share
+        a transaction, for what is dear is the disk: each stands or falls alone, and one may run
+        again where the transaction fell.
 
         Raises Unavailable (locked, full, read-only: nothing was written) or DataCorrupted.
         """
-        asked = time.monotonic()
-        return await self._guarded(lambda: self._write(time.monotonic() - asked, work))
+        asked: _Asked = (time.monotonic(), work, asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_all())
+        # The work is the session's: a caller that is cancelled leaves it to be done.
+        return cast("T", await asyncio.shield(asked[2]))
 
-    def _write(self, waited: float, work: Work[T]) -> T:
-        if waited < self.busy_seconds / 10:
-            return _transact(self._conn, "BEGIN IMMEDIATE", work)
-        # Queued behind others that may have waited for the same lock: the time is shared, or the
-        # tenth in the queue would wait ten times as long.
-        self._bear(max(self.busy_seconds - waited, self.busy_seconds / 50))
+    async def _write_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                outcomes = await self._guarded(partial(self._write, group))
+            except Exception as error:
+                outcomes = [error] * len(group)
+            for (_, _, done), outcome in zip(group, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    done.set_exception(_own(outcome))
+                    # Where the caller has left, nobody else asks how it ended.
+                    done.exception()
+                else:
+                    done.set_result(outcome[0])
+
+    def _write(self, group: list[_Asked]) -> list[Any]:
+        """What became of each: a tuple of its result, or an error."""
+        waited = time.monotonic() - group[0][0]
+        if waited >= self.busy_seconds / 10:
+            # Queued behind others that may have waited for the same lock: the time is shared, or
+            # the tenth in the queue would wait ten times as long.
+            self._bear(max(self.busy_seconds - waited, self.busy_seconds / 50))
         try:
-            return _transact(self._conn, "BEGIN IMMEDIATE", work)
+            if len(group) > 1:
+                try:
+                    return _transact(self._conn, "BEGIN IMMEDIATE", partial(_each, group))
+                except _Fallen:
+                    pass
+            return [self._alone(work) for _, work, _ in group]
         finally:
             self._bear(self.busy_seconds)
+
+    def _alone(self, work: Work[Any]) -> Any:
+        try:
+            return (_transact(self._conn, "BEGIN IMMEDIATE", work),)
+        except sqlite3.Error as error:
+            return _translated(error)
+        except Exception as error:
+            return error
+
+    async def close(self) -> None:
+        """Finishes what was queued and closes the file."""
+        while self._writing is not None and not self._writing.done():
+            await asyncio.wait([self._writing])
+        await super().close()
 
     def _bear(self, seconds: float) -> None:
         self._conn.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
@@ -71,6 +121,35 @@ class Session(aiosqlite.Connection):
                 # A value that no store can hold is no failure of the store.
                 raise
             raise Unavailable("STORE_UNAVAILABLE", "the store is closed") from error
+
+
+class _Fallen(Exception):
+    """The transaction of a group was rolled back by one of them: each has to be done alone."""
+
+
+def _each(group: list[_Asked], connection: sqlite3.Connection) -> list[Any]:
+    outcomes: list[Any] = []
+    for _, work, _ in group:
+        connection.execute("SAVEPOINT work")
+        try:
+            outcomes.append((work(connection),))
+            connection.execute("RELEASE work")
+        except sqlite3.Error as error:
+            # A full disk takes the whole transaction with it, or may: nobody is told of it for
+            # what was done by others.
+            raise _Fallen from error
+        except Exception as error:
+            outcomes.append(error)
+            connection.execute("ROLLBACK TO work")
+            connection.execute("RELEASE work")
+    return outcomes
+
+
+def _own(error: Exception) -> Exception:
+    # Each caller gets its own object: a traceback grows with every raise.
+    if isinstance(error, Unavailable):
+        return Unavailable(error.reason, error.message, retry_after=error.retry_after)
+    return error
 
 
 def _transact(connection: sqlite3.Connection, begin: str, work: Work[T]) -> T:

@@ -11,16 +11,27 @@ import sqlite3
 from pathlib import Path
 
 from tracechain.adapters.sqlite.approvals import ApprovalPart
+from tracechain.adapters.sqlite.audit import AuditPart
 from tracechain.adapters.sqlite.batches import BatchPart
 from tracechain.adapters.sqlite.directory import DirectoryPart
 from tracechain.adapters.sqlite.events import EventPart
 from tracechain.adapters.sqlite.public import PublicPart
+from tracechain.adapters.sqlite.retention import RetentionPart
 from tracechain.adapters.sqlite.scans import ScanPart
 from tracechain.adapters.sqlite.session import Session, connect, migrate
 from tracechain.domain.scan import ScanRules
 
 
-class SqliteStore(DirectoryPart, BatchPart, EventPart, ScanPart, PublicPart, ApprovalPart):
+class SqliteStore(
+    DirectoryPart,
+    BatchPart,
+    EventPart,
+    ScanPart,
+    PublicPart,
+    ApprovalPart,
+    AuditPart,
+    RetentionPart,
+):
     """See tracechain.app.ports.Store."""
 
     def __init__(self, writer: Session, reader: Session, rules: ScanRules) -> None:

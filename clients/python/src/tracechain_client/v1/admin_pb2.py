@@ -27,7 +27,7 @@ from tracechain_client.v1 import annotations_pb2 as tracechain_dot_v1_dot_annota
 from tracechain_client.v1 import party_pb2 as tracechain_dot_v1_dot_party__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/admin.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"S\n\x12\x43reatePartyRequest\x12)\n\x05party\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.PartyB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x0fGetPartyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\";\n\x12ListPartiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListPartiesResponse\x12%\n\x07parties\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Party\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x17\x43reateCredentialRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"Z\n\x18\x43reateCredentialResponse\x12-\n\ncredential\x18\x01 \x01(\x0b\x32\x19.tracechain.v1.Credential\x12\x0f\n\x07\x61pi_key\x18\x02 \x01(\t\"\x96\x01\n\x1aRegisterCertificateRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x19\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x91\x01\n\x17RotateCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x17\n\x0foverlap_seconds\x18\x02 \x01(\x05\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xb0\xed\x18\x01\".\n\x16ListCredentialsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"I\n\x17ListCredentialsResponse\x12.\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x19.tracechain.v1.Credential\"A\n\x17RevokeCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\xb9\x01\n\x16\x43reateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\x12\x0f\n\x07pending\x18\x04 \x01(\x08\x12\x31\n\ractivate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x18\x41\x63tivateIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x31\n\ractivate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"q\n\x16RetireIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0bretire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xa8\x01\n\x16RotateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x31\n\ractivate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xb0\xed\x18\x01\"-\n\x15ListIssuerKeysRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"@\n\x16ListIssuerKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\"\xb5\x01\n\x16RevokeIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x32\n\rjudge_earlier\x18\x04 \x01(\x0e\x32\x1b.tracechain.v1.JudgeEarlier\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"5\n\x19RotatePlatformRootRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"\xee\x03\n\x08\x41pproval\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x03\x61\x63t\x18\x02 \x01(\x0e\x32\x12.tracechain.v1.Act\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x39\n\targuments\x18\x04 \x03(\x0b\x32&.tracechain.v1.Approval.ArgumentsEntry\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x14\n\x0cproposer_gln\x18\x06 \x01(\t\x12\x1b\n\x13proposer_credential\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05state\x18\n \x01(\x0e\x32\x1c.tracechain.v1.ApprovalState\x12\x13\n\x0b\x64\x65\x63ider_gln\x18\x0b \x01(\t\x12\x1a\n\x12\x64\x65\x63ider_credential\x18\x0c \x01(\t\x12/\n\x0b\x64\x65\x63ide_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x30\n\x0e\x41rgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x14ListApprovalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListApprovalsResponse\x12*\n\tapprovals\x18\x01 \x03(\x0b\x32\x17.tracechain.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x0e\x41pproveRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"7\n\rRejectRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t*S\n\x03\x41\x63t\x12\x13\n\x0f\x41\x43T_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43T_MASS_REVOCATION\x10\x01\x12\x10\n\x0c\x41\x43T_QUANTITY\x10\x02\x12\x0c\n\x08\x41\x43T_ROOT\x10\x03*\xba\x01\n\rApprovalState\x12\x1e\n\x1a\x41PPROVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41PPROVAL_STATE_PENDING\x10\x01\x12\x1b\n\x17\x41PPROVAL_STATE_APPROVED\x10\x02\x12\x17\n\x13\x41PPROVAL_STATE_DONE\x10\x03\x12\x1b\n\x17\x41PPROVAL_STATE_REJECTED\x10\x04\x12\x1a\n\x16\x41PPROVAL_STATE_EXPIRED\x10\x05\x32\xd2\r\n\x0c\x41\x64minService\x12O\n\x0b\x43reateParty\x12!.tracechain.v1.CreatePartyRequest\x1a\x14.tracechain.v1.Party\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12O\n\x08GetParty\x12\x1e.tracechain.v1.GetPartyRequest\x1a\x14.tracechain.v1.Party\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12\x63\n\x0bListParties\x12!.tracechain.v1.ListPartiesRequest\x1a\".tracechain.v1.ListPartiesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12l\n\x10\x43reateCredential\x12&.tracechain.v1.CreateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12\x64\n\x13RegisterCertificate\x12).tracechain.v1.RegisterCertificateRequest\x1a\x19.tracechain.v1.Credential\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x10RotateCredential\x12&.tracechain.v1.RotateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x0fListCredentials\x12%.tracechain.v1.ListCredentialsRequest\x1a&.tracechain.v1.ListCredentialsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x05\x12^\n\x10RevokeCredential\x12&.tracechain.v1.RevokeCredentialRequest\x1a\x19.tracechain.v1.Credential\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12\x64\n\x12RotatePlatformRoot\x12(.tracechain.v1.RotatePlatformRootRequest\x1a\x1b.tracechain.v1.PlatformRoot\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12g\n\rListApprovals\x12#.tracechain.v1.ListApprovalsRequest\x1a$.tracechain.v1.ListApprovalsResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12K\n\x07\x41pprove\x12\x1d.tracechain.v1.ApproveRequest\x1a\x17.tracechain.v1.Approval\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12I\n\x06Reject\x12\x1c.tracechain.v1.RejectRequest\x1a\x17.tracechain.v1.Approval\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0f\x43reateIssuerKey\x12%.tracechain.v1.CreateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12j\n\x0eListIssuerKeys\x12$.tracechain.v1.ListIssuerKeysRequest\x1a%.tracechain.v1.ListIssuerKeysResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12`\n\x11\x41\x63tivateIssuerKey\x12\'.tracechain.v1.ActivateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRetireIssuerKey\x12%.tracechain.v1.RetireIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRotateIssuerKey\x12%.tracechain.v1.RotateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRevokeIssuerKey\x12%.tracechain.v1.RevokeIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tracechain/v1/admin.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"S\n\x12\x43reatePartyRequest\x12)\n\x05party\x18\x01 \x01(\x0b\x32\x14.tracechain.v1.PartyB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"%\n\x0fGetPartyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\";\n\x12ListPartiesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x13ListPartiesResponse\x12%\n\x07parties\x18\x01 \x03(\x0b\x32\x14.tracechain.v1.Party\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x17\x43reateCredentialRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"`\n\x18\x43reateCredentialResponse\x12-\n\ncredential\x18\x01 \x01(\x0b\x32\x19.tracechain.v1.Credential\x12\x15\n\x07\x61pi_key\x18\x02 \x01(\tB\x04\xc0\xed\x18\x01\"\x96\x01\n\x1aRegisterCertificateRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x33\n\ncredential\x18\x02 \x01(\x0b\x32\x19.tracechain.v1.CredentialB\x04\xb0\xed\x18\x01\x12\x19\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x42\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x91\x01\n\x17RotateCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x17\n\x0foverlap_seconds\x18\x02 \x01(\x05\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xb0\xed\x18\x01\".\n\x16ListCredentialsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"I\n\x17ListCredentialsResponse\x12.\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x19.tracechain.v1.Credential\"A\n\x17RevokeCredentialRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\xb9\x01\n\x16\x43reateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\x12\x0f\n\x07pending\x18\x04 \x01(\x08\x12\x31\n\ractivate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x18\x41\x63tivateIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x31\n\ractivate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"q\n\x16RetireIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0bretire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xa8\x01\n\x16RotateIssuerKeyRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\talgorithm\x18\x02 \x01(\x0e\x32\x18.tracechain.v1.Algorithm\x12\x31\n\ractivate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\nrequest_id\x18\x04 \x01(\tB\x04\xb0\xed\x18\x01\"-\n\x15ListIssuerKeysRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"@\n\x16ListIssuerKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\"\xb5\x01\n\x16RevokeIssuerKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x32\n\rjudge_earlier\x18\x04 \x01(\x0e\x32\x1b.tracechain.v1.JudgeEarlier\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"5\n\x19RotatePlatformRootRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"\xee\x03\n\x08\x41pproval\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1f\n\x03\x61\x63t\x18\x02 \x01(\x0e\x32\x12.tracechain.v1.Act\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x39\n\targuments\x18\x04 \x03(\x0b\x32&.tracechain.v1.Approval.ArgumentsEntry\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x14\n\x0cproposer_gln\x18\x06 \x01(\t\x12\x1b\n\x13proposer_credential\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05state\x18\n \x01(\x0e\x32\x1c.tracechain.v1.ApprovalState\x12\x13\n\x0b\x64\x65\x63ider_gln\x18\x0b \x01(\t\x12\x1a\n\x12\x64\x65\x63ider_credential\x18\x0c \x01(\t\x12/\n\x0b\x64\x65\x63ide_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x30\n\x0e\x41rgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x14ListApprovalsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x15ListApprovalsResponse\x12*\n\tapprovals\x18\x01 \x03(\x0b\x32\x17.tracechain.v1.Approval\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x0e\x41pproveRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"7\n\rRejectRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t*S\n\x03\x41\x63t\x12\x13\n\x0f\x41\x43T_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43T_MASS_REVOCATION\x10\x01\x12\x10\n\x0c\x41\x43T_QUANTITY\x10\x02\x12\x0c\n\x08\x41\x43T_ROOT\x10\x03*\xba\x01\n\rApprovalState\x12\x1e\n\x1a\x41PPROVAL_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41PPROVAL_STATE_PENDING\x10\x01\x12\x1b\n\x17\x41PPROVAL_STATE_APPROVED\x10\x02\x12\x17\n\x13\x41PPROVAL_STATE_DONE\x10\x03\x12\x1b\n\x17\x41PPROVAL_STATE_REJECTED\x10\x04\x12\x1a\n\x16\x41PPROVAL_STATE_EXPIRED\x10\x05\x32\xf7\r\n\x0c\x41\x64minService\x12O\n\x0b\x43reateParty\x12!.tracechain.v1.CreatePartyRequest\x1a\x14.tracechain.v1.Party\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12O\n\x08GetParty\x12\x1e.tracechain.v1.GetPartyRequest\x1a\x14.tracechain.v1.Party\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12\x63\n\x0bListParties\x12!.tracechain.v1.ListPartiesRequest\x1a\".tracechain.v1.ListPartiesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x12l\n\x10\x43reateCredential\x12&.tracechain.v1.CreateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12\x64\n\x13RegisterCertificate\x12).tracechain.v1.RegisterCertificateRequest\x1a\x19.tracechain.v1.Credential\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x10RotateCredential\x12&.tracechain.v1.RotateCredentialRequest\x1a\'.tracechain.v1.CreateCredentialResponse\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12l\n\x0fListCredentials\x12%.tracechain.v1.ListCredentialsRequest\x1a&.tracechain.v1.ListCredentialsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x05\x12q\n\x10RevokeCredential\x12&.tracechain.v1.RevokeCredentialRequest\x1a\x19.tracechain.v1.Credential\"\x1a\xaa\xed\x18\x03\x12\x01\x05\xba\xed\x18\x0fListCredentials\x12\x64\n\x12RotatePlatformRoot\x12(.tracechain.v1.RotatePlatformRootRequest\x1a\x1b.tracechain.v1.PlatformRoot\"\x07\xaa\xed\x18\x03\x12\x01\x05\x12g\n\rListApprovals\x12#.tracechain.v1.ListApprovalsRequest\x1a$.tracechain.v1.ListApprovalsResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12K\n\x07\x41pprove\x12\x1d.tracechain.v1.ApproveRequest\x1a\x17.tracechain.v1.Approval\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12I\n\x06Reject\x12\x1c.tracechain.v1.RejectRequest\x1a\x17.tracechain.v1.Approval\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0f\x43reateIssuerKey\x12%.tracechain.v1.CreateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12j\n\x0eListIssuerKeys\x12$.tracechain.v1.ListIssuerKeysRequest\x1a%.tracechain.v1.ListIssuerKeysResponse\"\x0b\x90\x02\x01\xaa\xed\x18\x04\x12\x02\x01\x05\x12`\n\x11\x41\x63tivateIssuerKey\x12\'.tracechain.v1.ActivateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRetireIssuerKey\x12%.tracechain.v1.RetireIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12\\\n\x0fRotateIssuerKey\x12%.tracechain.v1.RotateIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x08\xaa\xed\x18\x04\x12\x02\x01\x05\x12n\n\x0fRevokeIssuerKey\x12%.tracechain.v1.RevokeIssuerKeyRequest\x1a\x18.tracechain.v1.IssuerKey\"\x1a\xaa\xed\x18\x04\x12\x02\x01\x05\xba\xed\x18\x0eListIssuerKeysb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECREDENTIALREQUEST'].fields_by_name['credential']._serialized_options = b'\260\355\030\001'
   _globals['_CREATECREDENTIALREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATECREDENTIALREQUEST'].fields_by_name['request_id']._serialized_options = b'\260\355\030\001'
+  _globals['_CREATECREDENTIALRESPONSE'].fields_by_name['api_key']._loaded_options = None
+  _globals['_CREATECREDENTIALRESPONSE'].fields_by_name['api_key']._serialized_options = b'\300\355\030\001'
   _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['parent']._loaded_options = None
   _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['parent']._serialized_options = b'\260\355\030\001'
   _globals['_REGISTERCERTIFICATEREQUEST'].fields_by_name['credential']._loaded_options = None
@@ -97,7 +99,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['ListCredentials']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['ListCredentials']._serialized_options = b'\220\002\001\252\355\030\003\022\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeCredential']._loaded_options = None
-  _globals['_ADMINSERVICE'].methods_by_name['RevokeCredential']._serialized_options = b'\252\355\030\003\022\001\005'
+  _globals['_ADMINSERVICE'].methods_by_name['RevokeCredential']._serialized_options = b'\252\355\030\003\022\001\005\272\355\030\017ListCredentials'
   _globals['_ADMINSERVICE'].methods_by_name['RotatePlatformRoot']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['RotatePlatformRoot']._serialized_options = b'\252\355\030\003\022\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['ListApprovals']._loaded_options = None
@@ -117,11 +119,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['RotateIssuerKey']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['RotateIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeIssuerKey']._loaded_options = None
-  _globals['_ADMINSERVICE'].methods_by_name['RevokeIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005'
-  _globals['_ACT']._serialized_start=2834
-  _globals['_ACT']._serialized_end=2917
-  _globals['_APPROVALSTATE']._serialized_start=2920
-  _globals['_APPROVALSTATE']._serialized_end=3106
+  _globals['_ADMINSERVICE'].methods_by_name['RevokeIssuerKey']._serialized_options = b'\252\355\030\004\022\002\001\005\272\355\030\016ListIssuerKeys'
+  _globals['_ACT']._serialized_start=2840
+  _globals['_ACT']._serialized_end=2923
+  _globals['_APPROVALSTATE']._serialized_start=2926
+  _globals['_APPROVALSTATE']._serialized_end=3112
   _globals['_CREATEPARTYREQUEST']._serialized_start=137
   _globals['_CREATEPARTYREQUEST']._serialized_end=220
   _globals['_GETPARTYREQUEST']._serialized_start=222
@@ -133,45 +135,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATECREDENTIALREQUEST']._serialized_start=409
   _globals['_CREATECREDENTIALREQUEST']._serialized_end=535
   _globals['_CREATECREDENTIALRESPONSE']._serialized_start=537
-  _globals['_CREATECREDENTIALRESPONSE']._serialized_end=627
-  _globals['_REGISTERCERTIFICATEREQUEST']._serialized_start=630
-  _globals['_REGISTERCERTIFICATEREQUEST']._serialized_end=780
-  _globals['_ROTATECREDENTIALREQUEST']._serialized_start=783
-  _globals['_ROTATECREDENTIALREQUEST']._serialized_end=928
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=930
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=976
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=978
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=1051
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=1053
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=1118
-  _globals['_CREATEISSUERKEYREQUEST']._serialized_start=1121
-  _globals['_CREATEISSUERKEYREQUEST']._serialized_end=1306
-  _globals['_ACTIVATEISSUERKEYREQUEST']._serialized_start=1308
-  _globals['_ACTIVATEISSUERKEYREQUEST']._serialized_end=1425
-  _globals['_RETIREISSUERKEYREQUEST']._serialized_start=1427
-  _globals['_RETIREISSUERKEYREQUEST']._serialized_end=1540
-  _globals['_ROTATEISSUERKEYREQUEST']._serialized_start=1543
-  _globals['_ROTATEISSUERKEYREQUEST']._serialized_end=1711
-  _globals['_LISTISSUERKEYSREQUEST']._serialized_start=1713
-  _globals['_LISTISSUERKEYSREQUEST']._serialized_end=1758
-  _globals['_LISTISSUERKEYSRESPONSE']._serialized_start=1760
-  _globals['_LISTISSUERKEYSRESPONSE']._serialized_end=1824
-  _globals['_REVOKEISSUERKEYREQUEST']._serialized_start=1827
-  _globals['_REVOKEISSUERKEYREQUEST']._serialized_end=2008
-  _globals['_ROTATEPLATFORMROOTREQUEST']._serialized_start=2010
-  _globals['_ROTATEPLATFORMROOTREQUEST']._serialized_end=2063
-  _globals['_APPROVAL']._serialized_start=2066
-  _globals['_APPROVAL']._serialized_end=2560
-  _globals['_APPROVAL_ARGUMENTSENTRY']._serialized_start=2512
-  _globals['_APPROVAL_ARGUMENTSENTRY']._serialized_end=2560
-  _globals['_LISTAPPROVALSREQUEST']._serialized_start=2562
-  _globals['_LISTAPPROVALSREQUEST']._serialized_end=2623
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=2625
-  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=2717
-  _globals['_APPROVEREQUEST']._serialized_start=2719
-  _globals['_APPROVEREQUEST']._serialized_end=2775
-  _globals['_REJECTREQUEST']._serialized_start=2777
-  _globals['_REJECTREQUEST']._serialized_end=2832
-  _globals['_ADMINSERVICE']._serialized_start=3109
-  _globals['_ADMINSERVICE']._serialized_end=4855
+  _globals['_CREATECREDENTIALRESPONSE']._serialized_end=633
+  _globals['_REGISTERCERTIFICATEREQUEST']._serialized_start=636
+  _globals['_REGISTERCERTIFICATEREQUEST']._serialized_end=786
+  _globals['_ROTATECREDENTIALREQUEST']._serialized_start=789
+  _globals['_ROTATECREDENTIALREQUEST']._serialized_end=934
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=936
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=982
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=984
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=1057
+  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=1059
+  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=1124
+  _globals['_CREATEISSUERKEYREQUEST']._serialized_start=1127
+  _globals['_CREATEISSUERKEYREQUEST']._serialized_end=1312
+  _globals['_ACTIVATEISSUERKEYREQUEST']._serialized_start=1314
+  _globals['_ACTIVATEISSUERKEYREQUEST']._serialized_end=1431
+  _globals['_RETIREISSUERKEYREQUEST']._serialized_start=1433
+  _globals['_RETIREISSUERKEYREQUEST']._serialized_end=1546
+  _globals['_ROTATEISSUERKEYREQUEST']._serialized_start=1549
+  _globals['_ROTATEISSUERKEYREQUEST']._serialized_end=1717
+  _globals['_LISTISSUERKEYSREQUEST']._serialized_start=1719
+  _globals['_LISTISSUERKEYSREQUEST']._serialized_end=1764
+  _globals['_LISTISSUERKEYSRESPONSE']._serialized_start=1766
+  _globals['_LISTISSUERKEYSRESPONSE']._serialized_end=1830
+  _globals['_REVOKEISSUERKEYREQUEST']._serialized_start=1833
+  _globals['_REVOKEISSUERKEYREQUEST']._serialized_end=2014
+  _globals['_ROTATEPLATFORMROOTREQUEST']._serialized_start=2016
+  _globals['_ROTATEPLATFORMROOTREQUEST']._serialized_end=2069
+  _globals['_APPROVAL']._serialized_start=2072
+  _globals['_APPROVAL']._serialized_end=2566
+  _globals['_APPROVAL_ARGUMENTSENTRY']._serialized_start=2518
+  _globals['_APPROVAL_ARGUMENTSENTRY']._serialized_end=2566
+  _globals['_LISTAPPROVALSREQUEST']._serialized_start=2568
+  _globals['_LISTAPPROVALSREQUEST']._serialized_end=2629
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_start=2631
+  _globals['_LISTAPPROVALSRESPONSE']._serialized_end=2723
+  _globals['_APPROVEREQUEST']._serialized_start=2725
+  _globals['_APPROVEREQUEST']._serialized_end=2781
+  _globals['_REJECTREQUEST']._serialized_start=2783
+  _globals['_REJECTREQUEST']._serialized_end=2838
+  _globals['_ADMINSERVICE']._serialized_start=3115
+  _globals['_ADMINSERVICE']._serialized_end=4898
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,10 @@ class SupervisionServiceStub:
     """Lists what consumers reported in the inspector's division and below, latest first."""
     GetReport: _aio.UnaryUnaryMultiCallable[_supervision_pb2.GetReportRequest, _supervision_pb2.Report]
     """Gets one report, with its photograph."""
+    EraseReport: _aio.UnaryUnaryMultiCallable[_supervision_pb2.EraseReportRequest, _supervision_pb2.Report]
+    """Erases what a consumer wrote, scanned and photographed, because the consumer asks for it. That
+    there was a report of this kind in the division stays. Erasing again changes nothing.
+    """
 
 class SupervisionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Recalls and blocks, and later all that supervision works with."""
@@ -83,5 +87,15 @@ class SupervisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_supervision_pb2.GetReportRequest, _abc.Awaitable[_supervision_pb2.Report]],
     ) -> _abc.Awaitable[_supervision_pb2.Report]:
         """Gets one report, with its photograph."""
+
+    @_abc_1.abstractmethod
+    def EraseReport(
+        self,
+        request: _supervision_pb2.EraseReportRequest,
+        context: _aio.ServicerContext[_supervision_pb2.EraseReportRequest, _abc.Awaitable[_supervision_pb2.Report]],
+    ) -> _abc.Awaitable[_supervision_pb2.Report]:
+        """Erases what a consumer wrote, scanned and photographed, because the consumer asks for it. That
+        there was a report of this kind in the division stays. Erasing again changes nothing.
+        """
 
 def add_SupervisionServiceServicer_to_server(servicer: SupervisionServiceServicer, server: _aio.Server) -> None: ...
