@@ -107,6 +107,9 @@ async def test_a_link_set_lists_all_there_is(world: World, how: str) -> None:
     assert "json-ld#context" in answer.headers["link"]
     (context,) = answer.json()["linkset"]
     assert context["anchor"] == f"https://id.tracechain.example{path}"
+    assert context["itemDescription"] == "白酒"
+    english = await phone(world, "en").get(f"{path}?linkType=linkset")
+    assert english.json()["linkset"][0]["itemDescription"] == "Baijiu"
     assert [link["href"] for link in context[f"{VOC}defaultLink"]] == [
         "https://brand.example/zh", "https://brand.example/en",
     ]  # fmt: skip
@@ -145,6 +148,8 @@ async def test_each_default_link_that_is_listed_leads_somewhere(world: World) ->
             page = await phone(world).get(f"{path}?linkType={spelled}")
             assert page.status_code == 200
             assert "<main" in page.text
+            answer = await phone(world).get(f"{path}?linkType={spelled}", accept=LINKSET)
+            assert answer.headers["content-type"] == LINKSET
         assert (await phone(world).get(f"{path}?linkType=gs1:pip")).status_code == 404
 
 

@@ -25,6 +25,7 @@ from tracechain.domain.region import Language, divisions
 from tracechain.domain.report import MAX_TEXT, ReportKind
 from tracechain.domain.wording import claim_words
 from tracechain.web.device import cookie, device_of, fresh
+from tracechain.web.error_words import explain
 from tracechain.web.guard import FormTokens, client_in, require_own_site
 from tracechain.web.negotiation import named
 from tracechain.web.pages import Pages, language_of
@@ -157,6 +158,7 @@ class Forms:
             code=code,
             given=given,
             error=error,
+            message=explain(error, lang) if error else "",
             field=error.violations[0].field if isinstance(error, InvalidArgument) else "",
             token=self._tokens.make(device, "report"),
             kinds=list(ReportKind),

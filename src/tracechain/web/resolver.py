@@ -72,13 +72,15 @@ class DigitalLinks:
         wanted = link.attributes.get("linkType", "").replace(VOCABULARY, "gs1:", 1)
         kind = media_type(request.headers.get("accept", ""), OFFERS)
         if wanted in _ALL or (kind == LINKSET and not wanted):
-            return await self._link_set(link)
+            return await self._link_set(request, link)
         if not kind:
             raise InvalidArgument.of("accept", "NOT_ACCEPTABLE", f"there are {', '.join(OFFERS)}")
         if wanted and not _is_own(link, wanted):
             elsewhere = await self._elsewhere(request, link, wanted, kind)
             if elsewhere is not None:
                 return elsewhere
+        if kind == LINKSET:
+            return await self._link_set(request, link)
         if link.is_unit:
             show = self._units.html if kind == HTML else self._units.json
             return await show(request, link, client)
@@ -142,12 +144,12 @@ class DigitalLinks:
             return None
         return await self._linking.known(link.value, link.qualifiers.get("10", ""))
 
-    async def _link_set(self, link: DigitalLink) -> Response:
+    async def _link_set(self, request: Request, link: DigitalLink) -> Response:
         known = await self._known(link)
         anchor = f"https://{self._resolver}{link.path}"
         context: dict[str, object] = {"anchor": anchor}
         if known is not None:
-            context["itemDescription"] = known.product.display_name.zh
+            context["itemDescription"] = said(known.product.display_name, language_of(request))
         targets: dict[str, list[Mapping[str, object]]] = {}
         for one in known.links if known else ():
             if link.is_unit and one.link_type == DEFAULT:
@@ -162,8 +164,7 @@ class DigitalLinks:
         for link_type in (DEFAULT, *_own_types(link)):
             targets.setdefault(_relation(link_type), [own])
         body = json.dumps({"linkset": [{**context, **targets}]}, ensure_ascii=False)
-        headers = _cors({"cache-control": _caching(link), "link": _CONTEXT, "vary": "accept"})
-        return Response(body, 200, headers, LINKSET)
+        return Response(body, 200, {**_public(link), "link": _CONTEXT}, LINKSET)
 
     async def _goods(self, request: Request, link: DigitalLink, kind: str) -> Response:
         known = await self._linking.known(link.value, link.qualifiers.get("10", ""))
@@ -274,12 +275,9 @@ def _redirect(link: DigitalLink, target: str) -> Response:
 
 def _public(link: DigitalLink) -> Mapping[str, str]:
     """The headers of what everybody is told alike; which of them, the request's headers say."""
-    said = {"link": linkset(link.address), "vary": "accept, accept-language"}
-    return _cors({**said, "cache-control": _caching(link)})
-
-
-def _caching(link: DigitalLink) -> str:
-    return "no-store" if link.is_unit else _CACHED
+    caching = "no-store" if link.is_unit else _CACHED
+    headers = {"link": linkset(link.address), "vary": "accept, accept-language"}
+    return _cors({**headers, "cache-control": caching})
 
 
 def _cors(more: Mapping[str, str] | None = None) -> dict[str, str]:
