@@ -187,7 +187,8 @@ def test_no_times(timestamp: int) -> None:
 
 
 @EACH
-def test_the_last_time_that_there_is(cosigner: Cosigner) -> None:
+def test_the_first_time_and_the_last(cosigner: Cosigner) -> None:
+    assert timestamp_of(cosigner.sign(CHECKPOINT, 1)) == 1
     signature = cosigner.sign(CHECKPOINT, MAX_TIMESTAMP)
     assert verifier(cosigner.key).verifies(BODY, signature.value)
     assert timestamp_of(signature) == MAX_TIMESTAMP == 2**63 - 1

@@ -251,3 +251,12 @@ def test_a_tree_continues_itself_only_with_its_root() -> None:
     for old, new, proof in ((1, 2, []), (1, 1, [LEAVES[1]])):
         with pytest.raises(InvalidArgument):
             verify_consistency(7, 7, proof, LEAVES[old], LEAVES[new])
+
+
+def test_no_leaves_are_in_every_tree() -> None:
+    """As the vectors have it; but only where the tree has a place for them."""
+    for place, size in ((0, 0), (3, 4), (4, 4), (0, MAX_SIZE)):
+        verify_subtree(place, place, size, [], EMPTY_ROOT, LEAVES[0])
+    for place, size in ((-1, 4), (5, 4), (0, -1), (0, MAX_SIZE + 1)):
+        with pytest.raises(InvalidArgument, match="no tree of"):
+            verify_subtree(place, place, size, [], EMPTY_ROOT, LEAVES[0])

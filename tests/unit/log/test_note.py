@@ -182,6 +182,7 @@ def test_unused_bits_of_base64_are_zero() -> None:
     [
         b"", b"\n", b"\n\n", b"text", b"text\n", b"text\n\n", b"text\n\n\n",
         FILE + b"\n", FILE[:-1], FILE.replace(b"\n\n", b"\n"), FILE.replace(b"\n", b"\r\n"),
+        FILE + b"\t\n", FILE.replace(b"\x94 log", b"\x94 l\0og"), FILE[:-1] + b"\0\n",
         FILE.replace(b"Zeile", b"Ze\tle"), FILE.replace(b"Zeile", b"Ze\0le"),
         FILE.replace(b"Zeile", b"Ze\xffle"), FILE.replace(b"Zeile", b"Ze\xed\xa0\x80le"),
         FILE.replace(b"\xe2\x80\x94 log", b"\xe2\x80\x93 log"),
@@ -204,6 +205,8 @@ def test_limits() -> None:
     for more, reason in ((0, "NOT_SIGNED"), (1, "MALFORMED_NOTE")):
         text = "x" * (MAX_NOTE_BYTES - len(f"\n\n{LINE}\n".encode()) + more)
         assert refused(f"{text}\n\n{LINE}\n".encode(), NoteVerifier(OTHER.key)) == reason
+    with pytest.raises(InvalidArgument, match="has 101 signatures"):
+        parse_lines(f"{LINE}\n" * 101)
     with pytest.raises(InvalidArgument, match="1 to 100"):
         Note(TEXT, ())
     with pytest.raises(InvalidArgument, match="newline"):

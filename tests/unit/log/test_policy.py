@@ -208,6 +208,8 @@ def test_limits() -> None:
     deep = f"{W}" + "\n".join([*groups, f"quorum n{len(groups) - 1}", ""])
     with pytest.raises(InvalidArgument, match="beyond 1000 definitions"):
         Policy.parse((deep + W).encode())
+    end = b"\nquorum none\n"
+    assert Policy.parse(b"#" * (MAX_POLICY_BYTES - len(end)) + end).quorum == "none"
     with pytest.raises(InvalidArgument, match="more than 1000000 bytes"):
         Policy.parse(b"#" * MAX_POLICY_BYTES + b"\n")
 

@@ -199,6 +199,7 @@ ZERO = asking(0, 7).encode()
         FILE.replace(b"old 4", b"old +4"), FILE.replace(b"old 4", b"old -4"),
         FILE.replace(b"old 4", b"old 4 "), FILE.replace(b"old 4", b"Old 4"),
         FILE.replace(b"old 4", b" old 4"), FILE.replace(b"old 4", b"old \xd9\xa4"),
+        FILE.replace(b"old 4", b"old \xff"), FILE.replace(LINE, LINE + b"\xff"),
         FILE.replace(b"old 4", b"old 4\r"), FILE.replace(b"old 4", b"old %d" % (MAX_SIZE + 1)),
         FILE.replace(b"old 4", b"old " + b"9" * 5000), FILE.replace(b"old 4\n", b"old 4\nold 4\n"),
         FILE.replace(LINE, LINE[:-1]), FILE.replace(LINE, LINE + b"="), FILE.replace(LINE, b""),

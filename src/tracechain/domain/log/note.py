@@ -169,7 +169,8 @@ class Note:
     def __post_init__(self) -> None:
         if not self.text.endswith("\n"):
             raise _malformed("note", "is a text that does not end in a newline")
-        _check_characters(self.text)
+        if found := _NO_TEXT.search(self.text):
+            raise _malformed("note", f"has the character {found[0]!r}")
         if not 1 <= len(self.signatures) <= MAX_SIGNATURES:
             raise _malformed("note", f"has not 1 to {MAX_SIGNATURES} signatures")
 
@@ -182,7 +183,6 @@ class Note:
             whole = data.decode()
         except UnicodeDecodeError as error:
             raise _malformed("note", f"is no UTF-8 at byte {error.start}") from None
-        _check_characters(whole)
         text, found, lines = whole.rpartition("\n\n")
         if not found:
             raise _malformed("note", "has no empty line above its signatures")
@@ -282,11 +282,6 @@ def _check_name(name: str, field: str, reason: str) -> None:
     """Section Format: not empty, no Unicode spaces, no plus; and what no note may have."""
     if not name or _NO_NAME.search(name):
         raise InvalidArgument.of(field, reason, "is empty, or has a space, a plus or a control")
-
-
-def _check_characters(text: str) -> None:
-    if found := _NO_TEXT.search(text):
-        raise _malformed("note", f"has the character {found[0]!r}")
 
 
 def _malformed(field: str, why: str) -> InvalidArgument:
