@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 
 import pytest
@@ -252,9 +253,13 @@ def test_vkeys_of_every_type(type_: SignatureType) -> None:
         )
         key = public_half("log.example/a", type_, private)
         assert VerifierKey.parse(str(key)) == key
+        named = b"log.example/a\n" + bytes([type_]) + key.public_key
+        assert key.key_id == hashlib.sha256(named).digest()[:4]
         assert str(key).startswith(f"log.example/a+{key.key_id.hex()}+")
         seen.add(str(key).count("+"))
     assert max(seen) > 2
+    # Section Signature types, and the key ids of tlog-cosignature.
+    assert [int(one) for one in SignatureType] == [0x01, 0x04, 0x06]
     assert len({VerifierKey(NAME, t, SIGNER.key.public_key).key_id
                 for t in list(SignatureType)[:2]}) == 2  # fmt: skip
 
