@@ -230,7 +230,8 @@ def server_of(settings: Settings) -> str:
 
 async def build(settings: Settings, store: Store | None = None) -> App:
     """Makes everything that one process needs, around `store` or the one that the settings name.
-    Raises Unavailable where it cannot."""
+    Raises Unavailable where it cannot, and DataCorrupted where the store's secrets cannot be read
+    with the configured key-encryption keys."""
     vault = vault_for(settings)
     rules = ScanRules(
         settings.same_province_minutes, settings.other_province_minutes, settings.max_devices
@@ -238,7 +239,11 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     # Before anything that has to be closed: it is here that a wrong URL is refused.
     servers = connect(settings.redis_url) if settings.redis_url else None
     store = store or await store_for(settings, rules)
-    secret = ServiceSecret(await service_secret(store, vault, clock, os.urandom))
+    try:
+        secret = ServiceSecret(await service_secret(store, vault, clock, os.urandom))
+    except TracechainError:
+        await store.close()
+        raise
     memory = MemoryCache(
         clock, lifetime=settings.memory_lifetime_ms * 1000, capacity=settings.memory_entries
     )

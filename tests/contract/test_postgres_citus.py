@@ -38,6 +38,7 @@ SMALL = [
 GOODS = [
     "batch", "product_lot", "quantity_raise", "allocation", "refused_order", "recall", "event",
     "touch", "document", "scan", "unit_scan", "claim", "claim_try", "link_set", "report",
+    "audit",
 ]  # fmt: skip
 
 STAND_IN = """

@@ -101,6 +101,7 @@ def approval_to_json(approval: Approval) -> str:
     data = asdict(approval)
     for name in ("kept", "decider_gln", "decider_credential", "decide_time"):
         del data[name]
+    data["proposer"]["scopes"] = sorted(approval.proposer.scopes)
     return dumps(data)
 
 
@@ -111,7 +112,8 @@ def approval_from_json(
     data = json.loads(text)
     proposer = data["proposer"]
     data["act"] = Act(data["act"])
-    data["proposer"] = Principal(**{**proposer, "role": Role(proposer["role"])})
+    scopes = frozenset(proposer["scopes"])
+    data["proposer"] = Principal(**{**proposer, "role": Role(proposer["role"]), "scopes": scopes})
     return Approval(
         **data,
         kept=ApprovalState(kept),

@@ -179,6 +179,7 @@ _ADVICE: dict[VerdictReason, tuple[LocalizedText, ...]] = {
     _R.UNKNOWN_KEY: (_RESCAN, _ASK),
     _R.UNKNOWN_PRODUCT: (_RESCAN, _ASK),
     _R.KEY_REVOKED: (_ASK,),
+    _R.ISSUED_AFTER_REVOCATION: _PROVED,
     _R.SOLD: _DOUBTED,
     _R.EXPORTED: (_ASK,),
     _R.RECALLED_BATCH: _RECALLED,
