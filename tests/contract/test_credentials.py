@@ -171,8 +171,9 @@ class Slow:
         return getattr(self.store, name)
 
     async def get_credential(self, credential_id: str) -> Any:
-        self.looks += 1
         found = await self.store.get_credential(credential_id)
+        # Only now: who waits for a look changes what it would else have seen.
+        self.looks += 1
         await self.go.wait()
         return found
 

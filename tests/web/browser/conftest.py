@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, Error, Page, Request, async_playwright
 
 from scripts.chromium import WHAT_TO_DO, NoChromium, find
 from tests.support.service import RESOLVER, Lot, World
@@ -97,7 +97,14 @@ class Surfer:
 async def shoot(page: Page, name: str) -> None:
     """Keeps a picture of the whole page."""
     folder = Path(os.environ.get("TRACECHAIN_ARTIFACTS") or ROOT / ".artifacts") / "screenshots"
-    await page.screenshot(path=folder / f"{name}.png", full_page=True)
+    for left in reversed(range(3)):
+        try:
+            await page.screenshot(path=folder / f"{name}.png", full_page=True)
+            return
+        except Error:
+            # A busy Chromium now and then says that it cannot. A picture is no test.
+            if not left:
+                raise
 
 
 @dataclass(frozen=True)
