@@ -194,6 +194,7 @@ async def _serve(folder: Path, fields: dict[str, Any], leash: int) -> None:
                 "http_listen": "",
                 "resolver": RESOLVER,
                 **NO_LIMITS,
+                "four_eyes": "",
                 **fields,
             }
         )
