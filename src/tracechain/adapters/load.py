@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 # Seconds over which the load is told: long enough for dozens of calls, short enough for a burst.
 _MOMENT = 0.05
-# Below this share of its time nobody is asked to wait; from it on in proportion.
-_SPARE = 0.5
+# Below the first share of its time nobody is asked to wait, from the second on all as long as may
+# be, and in between in proportion. A loop is at its end before it works all the time: others want
+# the cores too.
+_SPARE, _BUSY = 0.3, 0.7
 # The loop's timers count milliseconds.
 _LEAST = 0.0005
 
@@ -42,5 +44,5 @@ class Load:
 
     def linger(self, longest: float) -> float:
         """How long to wait for company now, in seconds: nothing up to `longest`."""
-        pause = longest * (self.share() - _SPARE) / (1 - _SPARE)
+        pause = longest * (self.share() - _SPARE) / (_BUSY - _SPARE)
         return min(pause, longest) if pause >= _LEAST else 0.0
