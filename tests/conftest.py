@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
 
 from tests.support.redis_group import RedisCluster, RedisSentinels
 from tests.support.redis_server import RedisServer, find_redis
+from tests.support.service import running_world
 from tests.support.softhsm import Token, make_token
+
+# Folders whose tests share one service.
+_SHARING = {Path(__file__).parent / name for name in ("hostile", "rpc", "web")}
 
 # ci: the same examples every time, so that a red build is red for everybody. dev: new examples
 # at each run. No deadline in either: a busy machine is no defect of the code.
@@ -51,3 +60,16 @@ def redis_sentinels(redis_server: RedisServer) -> Iterator[RedisSentinels]:
     group = RedisSentinels()
     yield group
     group.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Async tests of folders that share a service share the loop of the session, as it does."""
+    for item in items:
+        if _SHARING.intersection(item.path.parents) and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Any]]:
+    """Makes a service of the test's own: `async with make_world(max_calls=1) as world`."""
+    return partial(running_world, tmp_path)

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from tests.support.service import World, running_world
-
-_HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Async tests of this folder share the loop of the session, as the service does."""
-    for item in items:
-        if _HERE in item.path.parents and pytest_asyncio.is_async_test(item):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -28,9 +15,3 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     """The shared service."""
     async with running_world(tmp_path_factory.mktemp("world")) as running:
         yield running
-
-
-@pytest.fixture
-def make_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Any]]:
-    """Makes a service of the test's own: `async with make_world(max_calls=1) as world`."""
-    return partial(running_world, tmp_path)

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from tests.support.service import World, running_world
-
-_HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Async tests of this folder share the loop of the session, as the service does."""
-    for item in items:
-        if _HERE in item.path.parents and pytest_asyncio.is_async_test(item):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -40,9 +27,3 @@ async def browser(world: World) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-language": "zh-CN"}
     async with httpx.AsyncClient(base_url=world.http, headers=headers) as client:
         yield client
-
-
-@pytest.fixture
-def make_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Any]]:
-    """Makes a service of the test's own: `async with make_world(max_calls=1) as world`."""
-    return partial(running_world, tmp_path)

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
-from urllib.parse import unquote
 
+from tracechain.domain.address import address_of, host_of
 from tracechain.domain.errors import ResourceExhausted, Unauthenticated
 from tracechain.domain.rate import Rate
 
@@ -154,20 +154,12 @@ def _refuse(limit: str, wait: float) -> None:
 def client_of(peer: str) -> str:
     """The client that an address stands for: itself, of IPv6 its /64. Kept in memory alone.
 
-    `peer` is an address, with or without a port, or gRPC's `ipv4:…` and `ipv6:[…]:…`. What is no
-    address is a client of its own.
+    `peer` is as in `host_of`. What is no address is a client of its own.
     """
-    text = unquote(peer.removeprefix("ipv4:").removeprefix("ipv6:"))
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return text[:64]
-    if isinstance(address, ipaddress.IPv4Address):
+    host = host_of(peer)
+    address = address_of(host)
+    if address is None:
+        return host[:64]
+    if address.version == 4:
         return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))

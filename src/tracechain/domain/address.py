@@ -9,6 +9,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import unquote
 
+from tracechain.domain.errors import Unavailable
+
 # A network that many share: about a street, never a person.
 _IPV4_PREFIX = 24
 _IPV6_PREFIX = 48
@@ -25,6 +27,18 @@ def is_loopback(listen: str) -> bool:
         return listen.startswith("unix:")
 
 
+def refuse_plaintext(listen: str) -> None:
+    """Raises Unavailable PLAINTEXT_REFUSED where `host:port` can be reached from another machine:
+    called where there is no TLS and nobody said that plain text is meant."""
+    if not is_loopback(listen):
+        raise Unavailable(
+            "PLAINTEXT_REFUSED",
+            f"{listen} is reachable from outside and there is no TLS; set TRACECHAIN_TLS_CERT "
+            "and TRACECHAIN_TLS_KEY, or put a proxy that does TLS in front and set "
+            "TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
+        )
+
+
 def behind_proxies(forwarded: str, direct: str, proxies: int) -> str:
     """The address of a client behind so many proxies of ours: what the outermost of them wrote
     into X-Forwarded-For, and `direct` where there is none."""
@@ -35,22 +49,32 @@ def behind_proxies(forwarded: str, direct: str, proxies: int) -> str:
     return direct
 
 
+def host_of(peer: str) -> str:
+    """The host of a peer's name: an address, with or without a port, or gRPC's `ipv4:…` and
+    `ipv6:[…]:…`. What is no address is left as it is, without what follows a colon."""
+    text = unquote(peer.removeprefix("ipv4:").removeprefix("ipv6:"))
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is, without its zone; of IPv4 in IPv6 the inner one. None for what
+    is no address."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def network_of(peer: str) -> str:
     """The network of an address (/24 of IPv4, /48 of IPv6) as text; empty where it is none.
 
-    `peer` is an address or a smaller network, with or without a port, or gRPC's `ipv4:…` and
-    `ipv6:[…]:…`.
+    `peer` is as in `host_of`, or a smaller network.
     """
-    text = unquote(peer.removeprefix("ipv4:").removeprefix("ipv6:"))
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text.partition("/")[0].partition("%")[0])
-    except ValueError:
+    address = address_of(host_of(peer).partition("/")[0])
+    if address is None:
         return ""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     prefix = _IPV4_PREFIX if address.version == 4 else _IPV6_PREFIX
     return str(ipaddress.ip_network((address, prefix), strict=False))

@@ -11,7 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tracechain.app.ports import ServerIdentity, TlsMaterial
-from tracechain.domain.address import is_loopback
+from tracechain.domain.address import refuse_plaintext
 from tracechain.domain.errors import Unavailable
 from tracechain.rpc.gate import Gate
 
@@ -52,13 +52,8 @@ class RpcServer:
         """With an `identity` all is TLS; on `mtls_listen` clients must show a certificate. That is
         a port of its own, for gRPC has no handshake in which they may.
         Raises Unavailable PLAINTEXT_REFUSED."""
-        if identity is None and not allow_plaintext and not is_loopback(listen):
-            raise Unavailable(
-                "PLAINTEXT_REFUSED",
-                f"{listen} is reachable from outside and there is no TLS; set TRACECHAIN_TLS_CERT "
-                "and TRACECHAIN_TLS_KEY, or put a proxy that does TLS in front and set "
-                "TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
-            )
+        if identity is None and not allow_plaintext:
+            refuse_plaintext(listen)
         self._listen = listen
         self._mtls_listen = mtls_listen
         self._identity = identity

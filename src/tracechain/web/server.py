@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from tracechain.domain.address import is_loopback
+from tracechain.domain.address import refuse_plaintext
 from tracechain.domain.errors import Unavailable
 from tracechain.web.headers import SECURITY, STRICT
 
@@ -50,13 +50,8 @@ class HttpServer:
         shared_port: bool = False,
     ) -> None:
         """With `tls` all is HTTPS. Raises Unavailable PLAINTEXT_REFUSED."""
-        if tls is None and not allow_plaintext and not is_loopback(listen):
-            raise Unavailable(
-                "PLAINTEXT_REFUSED",
-                f"{listen} is reachable from outside and there is no TLS; set TRACECHAIN_TLS_CERT "
-                "and TRACECHAIN_TLS_KEY, or put a proxy that does TLS in front and set "
-                "TRACECHAIN_ALLOW_PLAINTEXT=true, or listen on 127.0.0.1",
-            )
+        if tls is None and not allow_plaintext:
+            refuse_plaintext(listen)
         self._listen = listen
         self._shared = shared_port
 
