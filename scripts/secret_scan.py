@@ -8,6 +8,7 @@ this service, passwords in URLs. A test that needs such a form makes it while it
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,7 +42,16 @@ def found_in(content: bytes) -> Iterator[tuple[int, str]]:
 
 
 def files() -> list[Path]:
-    """What is committed, and new files before they are added."""
+    """What is committed, and what would be: new files count before they are added."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        # An unpacked archive: all that is in it, but for what a run leaves behind.
+        return [
+            path
+            for path in ROOT.rglob("*")
+            if path.is_file()
+            and not any(part.startswith(".") or part == "__pycache__" for part in
+                        path.relative_to(ROOT).parts[:-1])
+        ]  # fmt: skip
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

@@ -7,13 +7,10 @@ put together from parts so that this file does not contain what it looks for.
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts.secret_scan import ROOT, files
 
 # A path begins where no name or address goes on: example.org/work/ is an address, not a path.
 MACHINE_PATH = re.compile(r"(?<![\w.~}/-])/(?:root|work)/|(?<![\w.~}/-])/(?:home|Users)/\w")
@@ -36,31 +33,11 @@ REGISTRY = re.compile("|".join(re.escape(host) for host in REGISTRY_HOSTS))
 FORBIDDEN = {"a machine's path": MACHINE_PATH, "a package registry's host": REGISTRY}
 
 
-def repository_files() -> list[Path]:
-    """What is committed, and what would be: new files count before they are added."""
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        # An unpacked archive: all that is in it, but for what a run leaves behind.
-        return [
-            path
-            for path in ROOT.rglob("*")
-            if path.is_file()
-            and not any(part.startswith(".") or part == "__pycache__" for part in
-                        path.relative_to(ROOT).parts[:-1])
-        ]  # fmt: skip
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-
-
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_no_file_names(what: str) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
-        for path in repository_files()
+        for path in files()
         for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1)
         if FORBIDDEN[what].search(line)
     ]
