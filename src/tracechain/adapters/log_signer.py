@@ -44,7 +44,7 @@ class ChildSigner:
             async with asyncio.timeout(_SECONDS):
                 answer = await (await self._started()).ask(request)
         except (OSError, TimeoutError) as error:
-            raise _unavailable(f"its process: {error or 'no answer in time'}") from None
+            raise _unavailable(f"its process: {str(error) or 'no answer in time'}") from None
         status, _, body = answer.partition(b"\n")
         return Answer(int(status), body)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tracechain.adapters.child_process import requests
@@ -62,12 +63,10 @@ def main() -> None:
     def work(request: bytes) -> Answer:
         if not signing:
             signing.append(_open(greeted))
-        return (
-            Answer(200, signing[0].vkeys()) if request == KEYS else signing[0].sign(request)
-        )
+        return Answer(200, signing[0].vkeys()) if request == KEYS else signing[0].sign(request)
 
     for request, answer in asked:
-        status, body = answer_of(lambda request=request: work(request))
+        status, body = answer_of(partial(work, request))
         answer(b"%d\n" % status + body)
 
 

@@ -37,9 +37,7 @@ class HttpWitnesses:
             ):
                 return Answer(answer.status_code, await bounded_body(answer))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, ValueError) as error:
-            raise Unavailable(
-                "WITNESS_UNAVAILABLE", str(error) or type(error).__name__
-            ) from None
+            raise Unavailable("WITNESS_UNAVAILABLE", str(error) or type(error).__name__) from None
 
     async def close(self) -> None:
         """Ends its connections."""

@@ -9,8 +9,8 @@ import signal
 
 import structlog
 
-from tracechain import bootstrap, garbage
-from tracechain.bootstrap import Asgi
+from tracechain import bootstrap_log, garbage
+from tracechain.bootstrap_log import Asgi
 from tracechain.settings import Settings
 from tracechain.telemetry import configure_logs
 
@@ -28,7 +28,7 @@ async def _serve(settings: Settings, desk: Asgi, listen: str) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    server = bootstrap.desk_server(settings, desk, listen)
+    server = bootstrap_log.desk_server(settings, desk, listen)
     await server.start()
     garbage.settle()
     where = listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{server.port}"

@@ -36,22 +36,22 @@ def init(
     The keys are wrapped under the key-encryption key that the settings name, else under one that
     is made beside them. The service does this by itself where it runs its own signer.
     """
-    from tracechain import bootstrap
+    from tracechain import bootstrap_log
 
     settings = _settings()
-    where = folder or bootstrap.log_signer_dir(settings)
-    if not bootstrap.make_log_signer(settings, where, origin):
+    where = folder or bootstrap_log.log_signer_dir(settings)
+    if not bootstrap_log.make_log_signer(settings, where, origin):
         raise Stop("LOG_KEY_EXISTS", f"{where} is there already", "Choose another: --dir.")
-    _show(bootstrap.log_keys(where), as_json, made=str(where))
+    _show(bootstrap_log.log_keys(where), as_json, made=str(where))
 
 
 @app.command()
 def key(folder: Folder = None, as_json: AsJson = False) -> None:
     """Print the log's verifier keys, for the `log` lines of policies (C2SP tlog-policy)."""
-    from tracechain import bootstrap
+    from tracechain import bootstrap_log
 
-    where = folder or bootstrap.log_signer_dir(_settings())
-    _show(bootstrap.log_keys(where), as_json)
+    where = folder or bootstrap_log.log_signer_dir(_settings())
+    _show(bootstrap_log.log_keys(where), as_json)
 
 
 @app.command()
@@ -66,12 +66,12 @@ def sign(
     Under a user of its own nobody who takes over the service gets the keys, or the state by which
     this refuses a history that does not continue the signed one.
     """
-    from tracechain import bootstrap
+    from tracechain import bootstrap_log
     from tracechain.cli.desk import serve_desk
 
     settings = _settings()
-    where = folder or bootstrap.log_signer_dir(settings)
-    serve_desk(settings, bootstrap.log_signer_desk(settings, where), listen)
+    where = folder or bootstrap_log.log_signer_dir(settings)
+    serve_desk(settings, bootstrap_log.log_signer_desk(settings, where), listen)
 
 
 @app.command()
@@ -87,11 +87,11 @@ def adopt(
     The signer will sign whatever continues this checkpoint. If a later one was signed, the log gets
     two histories, and whoever has seen the other one will say so.
     """
-    from tracechain import bootstrap
+    from tracechain import bootstrap_log
 
     settings = _settings()
-    where = folder or bootstrap.log_signer_dir(settings)
-    found = bootstrap.adopt_checkpoint(settings, where, checkpoint.read_bytes())
+    where = folder or bootstrap_log.log_signer_dir(settings)
+    found = bootstrap_log.adopt_checkpoint(settings, where, checkpoint.read_bytes())
     if as_json:
         return print_json({"origin": found.origin, "size": found.size})
     return done("what was signed last is now a tree of ", (str(found.size), "bold"), " leaves")

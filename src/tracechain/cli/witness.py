@@ -40,7 +40,7 @@ def witness(
     """Speak C2SP tlog-witness: POST /add-checkpoint, and GET /ORIGIN-HASH/checkpoint."""
     if context.invoked_subcommand is not None:
         return
-    from tracechain import bootstrap
+    from tracechain import bootstrap_log
     from tracechain.cli.desk import serve_desk
     from tracechain.settings import Settings
 
@@ -50,10 +50,10 @@ def witness(
             "Make them: `tracechain witness init NAME --key-file … --state …`.",
         )  # fmt: skip
     settings = Settings()
-    known = bootstrap.witnessed_logs(policy.read_bytes() if policy else None, log or ())
+    known = bootstrap_log.witnessed_logs(policy.read_bytes() if policy else None, log or ())
     if not known:
         raise Stop("WITNESS_NEEDS", "no log is named", "Name one: --policy FILE or --log VKEY.")
-    serve_desk(settings, bootstrap.witness_app(settings, key_file, state, known), listen)
+    serve_desk(settings, bootstrap_log.witness_app(settings, key_file, state, known), listen)
 
 
 @app.command()
@@ -70,13 +70,13 @@ def init(
     The keys are wrapped under the key-encryption key that the settings name, else under one that
     is made beside them.
     """
-    from tracechain import bootstrap
+    from tracechain import bootstrap_log
     from tracechain.settings import Settings
 
     if key_file.exists() or state.exists():
         there = key_file if key_file.exists() else state
         raise Stop("LOG_KEY_EXISTS", f"{there} is there already", "Choose others.")
-    keys = bootstrap.make_witness(Settings(), name, key_file, state)
+    keys = bootstrap_log.make_witness(Settings(), name, key_file, state)
     if as_json:
         return print_json({"name": name, "vkeys": [str(key) for key in keys]})
     done("made the witness ", (name, "bold"))

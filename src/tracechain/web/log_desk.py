@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -32,10 +33,11 @@ _BODY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What is asked by one method at one path; a POST has a body of at most `most` bytes."""
+    """What is asked by one method at one path; a POST brings a body of at most `most` bytes, which
+    is what `answer` gets."""
 
     method: str
-    answer: Callable[[bytes], Answer]
+    answer: Callable[..., Answer]
     most: int = 0
 
 
@@ -80,7 +82,8 @@ class LogDesk:
         except TimeoutError:
             return Answer(408, b"the body did not come in time\n")
         try:
-            return await run_in_threadpool(matter.answer, body)
+            given = [body] if matter.method == "POST" else []
+            return await run_in_threadpool(matter.answer, *given)
         except TracechainError as error:
             _LOG.error("not_answered", reason=error.reason, why=error.message)
             return Answer(status_of(error), f"{error.reason}: {error.message}\n".encode())
@@ -90,9 +93,8 @@ def witness_desk(witnessing: Witnessing, origins: Iterable[str]) -> LogDesk:
     """A witness of these logs: add-checkpoint, and each log's latest checkpoint for monitors."""
     matters = {"/add-checkpoint": Matter("POST", witnessing.add_checkpoint, MAX_REQUEST_BYTES)}
     for origin in origins:
-        matters[f"/{checkpoint_path(origin)}"] = Matter(
-            "GET", lambda _, origin=origin: witnessing.checkpoint(origin)
-        )
+        latest = partial(witnessing.checkpoint, origin)
+        matters[f"/{checkpoint_path(origin)}"] = Matter("GET", latest)
     return LogDesk(matters)
 
 
@@ -101,6 +103,6 @@ def signer_desk(signing: Signing) -> LogDesk:
     return LogDesk(
         {
             "/sign": Matter("POST", signing.sign, MAX_SIGN_BYTES),
-            "/keys": Matter("GET", lambda _: Answer(200, signing.vkeys())),
+            "/keys": Matter("GET", lambda: Answer(200, signing.vkeys())),
         }
     )

@@ -157,7 +157,8 @@ class Publishing:
         checkpoint = Checkpoint(keys[0].key.name, head.size, head.root)
         for _ in range(_TRIES):
             if self._signed > head.size:
-                return await self._find_out(head)
+                await self._find_out(head)
+                return None
             proof = await consistency_proof(self._log, self._signed, head.size)
             request = SignCheckpoint(self._signed, proof, checkpoint)
             answer = await self._signer.sign(request.encode())

@@ -67,6 +67,12 @@ class Witnessing:
             )  # fmt: skip
         return Answer(decision.status, decision.body.encode())
 
+    def check(self) -> None:
+        """Looks at the state of each log, before anybody asks. Raises DataCorrupted
+        LOG_STATE_LOST, Unavailable LOG_STATE_UNAVAILABLE."""
+        for origin in self._logs:
+            self._head(origin)
+
     def checkpoint(self, origin: str) -> Answer:
         """The latest note that was cosigned of a log: 200, or 404."""
         note = self._heads.latest(origin) if origin in self._logs else None
@@ -101,7 +107,9 @@ class Witnessing:
             verify(note, [verifier(key.key) for key in self._keys])
             checkpoint = Checkpoint.parse(note.text)
         except InvalidArgument as error:
-            raise DataCorrupted("LOG_STATE_LOST", f"the state of {origin}: {error.message}") from None
+            raise DataCorrupted(
+                "LOG_STATE_LOST", f"the state of {origin}: {error.message}"
+            ) from None
         if checkpoint.origin != origin:
             raise DataCorrupted("LOG_STATE_LOST", f"the state of {origin} is another log's")
         return Head(checkpoint.size, checkpoint.root)

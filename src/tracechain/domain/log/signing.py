@@ -49,9 +49,7 @@ class SignCheckpoint:
         try:
             checkpoint = Checkpoint.parse(text.decode())
         except UnicodeDecodeError:
-            raise InvalidArgument.of(
-                "checkpoint", "MALFORMED_CHECKPOINT", "is no UTF-8"
-            ) from None
+            raise InvalidArgument.of("checkpoint", "MALFORMED_CHECKPOINT", "is no UTF-8") from None
         return cls(old_size, proof, checkpoint)
 
     def encode(self) -> bytes:
@@ -74,9 +72,7 @@ def sign_checkpoint(checkpoint: Checkpoint, keys: Sequence[SigningKey], time: in
     return Note(
         checkpoint.text,
         tuple(
-            key.sign(checkpoint.text)
-            if isinstance(key, NoteSigner)
-            else key.sign(checkpoint, time)
+            key.sign(checkpoint.text) if isinstance(key, NoteSigner) else key.sign(checkpoint, time)
             for key in keys
         ),
     )

@@ -109,9 +109,7 @@ def decide(request: AddCheckpoint, log_keys: Sequence[VerifierKey], latest: Head
     return weigh(request.old_size, request.proof, checkpoint, latest)
 
 
-def weigh(
-    old_size: int, proof: Sequence[bytes], checkpoint: Checkpoint, latest: Head
-) -> Decision:
+def weigh(old_size: int, proof: Sequence[bytes], checkpoint: Checkpoint, latest: Head) -> Decision:
     """The answer where a checkpoint is known to be the log's: whether it continues `latest`."""
     if old_size > checkpoint.size:
         return Decision(Status.MALFORMED, "the old size is larger than the checkpoint\n")
