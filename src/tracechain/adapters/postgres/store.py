@@ -17,6 +17,7 @@ from tracechain.adapters.postgres.audit import AuditPart
 from tracechain.adapters.postgres.batches import BatchPart
 from tracechain.adapters.postgres.directory import DirectoryPart
 from tracechain.adapters.postgres.events import EventPart
+from tracechain.adapters.postgres.log import LogPart
 from tracechain.adapters.postgres.public import PublicPart
 from tracechain.adapters.postgres.retention import RetentionPart
 from tracechain.adapters.postgres.scans import ScanPart
@@ -39,13 +40,15 @@ class PostgresStore(
     PublicPart,
     ApprovalPart,
     AuditPart,
+    LogPart,
     RetentionPart,
 ):
     """See tracechain.app.ports.Store."""
 
-    def __init__(self, session: Session, rules: ScanRules) -> None:
+    def __init__(self, session: Session, rules: ScanRules, *, logs: bool) -> None:
         self._session = session
         self._rules = rules
+        self._logs = logs
         self._months = asyncio.create_task(_keep_months(session))
 
     async def check(self) -> None:
@@ -71,9 +74,11 @@ async def open_store(
     rules: ScanRules,
     *,
     connections: int = 8,
+    logs: bool = True,
     transaction: Callable[[Any], Transaction] = Transaction,
 ) -> PostgresStore:
     """Opens the store at `url` and brings its schema up to date; for `transaction` see `connect`.
+    Without `logs` the facts that it keeps never get into the transparency log.
 
     Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW; and
     DataCorrupted STORE_CORRUPTED.
@@ -85,4 +90,4 @@ async def open_store(
     except BaseException:
         await session.close()
         raise
-    return PostgresStore(session, rules)
+    return PostgresStore(session, rules, logs=logs)

@@ -15,6 +15,7 @@ from tracechain.adapters.sqlite.audit import AuditPart
 from tracechain.adapters.sqlite.batches import BatchPart
 from tracechain.adapters.sqlite.directory import DirectoryPart
 from tracechain.adapters.sqlite.events import EventPart
+from tracechain.adapters.sqlite.log import LogPart
 from tracechain.adapters.sqlite.public import PublicPart
 from tracechain.adapters.sqlite.retention import RetentionPart
 from tracechain.adapters.sqlite.scans import ScanPart
@@ -30,14 +31,16 @@ class SqliteStore(
     PublicPart,
     ApprovalPart,
     AuditPart,
+    LogPart,
     RetentionPart,
 ):
     """See tracechain.app.ports.Store."""
 
-    def __init__(self, writer: Session, reader: Session, rules: ScanRules) -> None:
+    def __init__(self, writer: Session, reader: Session, rules: ScanRules, *, logs: bool) -> None:
         self._writer = writer
         self._reader = reader
         self._rules = rules
+        self._logs = logs
 
     async def check(self) -> None:
         """Raises Unavailable where the store cannot be written."""
@@ -56,9 +59,15 @@ def _touch(connection: sqlite3.Connection) -> None:
 
 
 async def open_store(
-    path: Path, rules: ScanRules, *, busy_seconds: float = 5.0, cache_kib: int = 65536
+    path: Path,
+    rules: ScanRules,
+    *,
+    busy_seconds: float = 5.0,
+    cache_kib: int = 65536,
+    logs: bool = True,
 ) -> SqliteStore:
     """Opens the store at `path`, makes it where it is missing, and brings its schema up to date.
+    Without `logs` the facts that it keeps never get into the transparency log.
 
     Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW; and
     DataCorrupted STORE_CORRUPTED for a file that is damaged or no database at all.
@@ -71,4 +80,4 @@ async def open_store(
     except BaseException:
         await writer.close()
         raise
-    return SqliteStore(writer, reader, rules)
+    return SqliteStore(writer, reader, rules, logs=logs)
