@@ -7,8 +7,7 @@ the goods that they are about.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracechain.domain.batch_key import derived
@@ -26,9 +25,11 @@ CHAIN_COLUMNS = ("batch_key", "salt", "length", "last")
 MANY_PENDING = 100_000
 
 
-def pending_rows(facts: Sequence[Fact]) -> list[tuple[Any, ...]]:
+def pending_rows(
+    facts: Sequence[Fact], random_bytes: Callable[[int], bytes]
+) -> list[tuple[Any, ...]]:
     """Facts that are written together as rows; at one time they stay in their order."""
-    group = os.urandom(12)
+    group = random_bytes(12)
     return [
         (LOG_KEY, fact.time, group + place.to_bytes(4), fact.kind.value, json.dumps(fact.keys),
          fact.text)

@@ -7,8 +7,7 @@ out by their ids: one that was committed meanwhile stays for the next turn, what
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tracechain.adapters.log_rows import (
@@ -111,10 +110,11 @@ class LogPart:
 
     _session: Session
     _logs: bool
+    _random: Callable[[int], bytes]
 
     async def _note(self, transaction: Transaction, facts: Iterable[Fact]) -> None:
         """Lets facts wait for the log, within the transaction that keeps what they are about."""
-        lines = pending_rows(list(facts)) if self._logs else []
+        lines = pending_rows(list(facts), self._random) if self._logs else []
         if lines:
             await transaction.fetch(PUT_PENDING, *columns(lines))
 
@@ -144,7 +144,7 @@ class LogPart:
                 await _edge(transaction, size),
                 facts,
                 _chains(await transaction.fetch_many(GET_CHAINS, _calls(keys))),
-                os.urandom,
+                self._random,
             )
             head = Head(done.edge.size, done.edge.root())
             await transaction.fetch(PUT_LEAVES, *columns((LOG_KEY, *leaf) for leaf in done.leaves))

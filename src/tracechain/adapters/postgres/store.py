@@ -7,6 +7,7 @@ statements run where the tables are distributed: each stays with the keys that i
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,10 +46,18 @@ class PostgresStore(
 ):
     """See tracechain.app.ports.Store."""
 
-    def __init__(self, session: Session, rules: ScanRules, *, logs: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        rules: ScanRules,
+        *,
+        logs: bool,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
         self._session = session
         self._rules = rules
         self._logs = logs
+        self._random = random_bytes
         self._months = asyncio.create_task(_keep_months(session))
 
     async def check(self) -> None:
@@ -75,6 +84,7 @@ async def open_store(
     *,
     connections: int = 8,
     logs: bool = True,
+    random_bytes: Callable[[int], bytes] = os.urandom,
     transaction: Callable[[Any], Transaction] = Transaction,
 ) -> PostgresStore:
     """Opens the store at `url` and brings its schema up to date; for `transaction` see `connect`.
@@ -90,4 +100,4 @@ async def open_store(
     except BaseException:
         await session.close()
         raise
-    return PostgresStore(session, rules, logs=logs)
+    return PostgresStore(session, rules, logs=logs, random_bytes=random_bytes)

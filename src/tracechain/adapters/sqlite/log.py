@@ -6,9 +6,8 @@ The writer's lock orders everything, so the facts that `sequence` reads are all 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tracechain.adapters.log_rows import (
@@ -90,11 +89,12 @@ class LogPart:
     _writer: Session
     _reader: Session
     _logs: bool
+    _random: Callable[[int], bytes]
 
     def _note(self, connection: sqlite3.Connection, facts: Iterable[Fact]) -> None:
         """Lets facts wait for the log, within the transaction that keeps what they are about."""
         if self._logs:
-            connection.executemany(_PUT_PENDING, pending_rows(list(facts)))
+            connection.executemany(_PUT_PENDING, pending_rows(list(facts), self._random))
 
     async def append_fact(self, fact: Fact) -> None:
         await self._writer.write(lambda connection: self._note(connection, [fact]))
@@ -125,7 +125,7 @@ class LogPart:
                 _edge(connection, held[0]),
                 facts,
                 _chains(connection, {key for fact in facts for key in fact.keys}),
-                os.urandom,
+                self._random,
             )
             connection.executemany(_PUT_LEAF, [(LOG_KEY, *leaf) for leaf in done.leaves])
             connection.executemany(_PUT_LINK, done.links)

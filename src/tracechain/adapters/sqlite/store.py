@@ -7,7 +7,9 @@ on the disk.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from tracechain.adapters.sqlite.approvals import ApprovalPart
@@ -36,11 +38,20 @@ class SqliteStore(
 ):
     """See tracechain.app.ports.Store."""
 
-    def __init__(self, writer: Session, reader: Session, rules: ScanRules, *, logs: bool) -> None:
+    def __init__(
+        self,
+        writer: Session,
+        reader: Session,
+        rules: ScanRules,
+        *,
+        logs: bool,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
         self._writer = writer
         self._reader = reader
         self._rules = rules
         self._logs = logs
+        self._random = random_bytes
 
     async def check(self) -> None:
         """Raises Unavailable where the store cannot be written."""
@@ -65,6 +76,7 @@ async def open_store(
     busy_seconds: float = 5.0,
     cache_kib: int = 65536,
     logs: bool = True,
+    random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> SqliteStore:
     """Opens the store at `path`, makes it where it is missing, and brings its schema up to date.
     Without `logs` the facts that it keeps never get into the transparency log.
@@ -80,4 +92,4 @@ async def open_store(
     except BaseException:
         await writer.close()
         raise
-    return SqliteStore(writer, reader, rules, logs=logs)
+    return SqliteStore(writer, reader, rules, logs=logs, random_bytes=random_bytes)
