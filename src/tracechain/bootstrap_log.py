@@ -18,9 +18,9 @@ from tracechain.adapters.log_signer_child import greeting
 from tracechain.adapters.log_signer_folder import key_file, key_types, make_folder, open_folder
 from tracechain.adapters.log_witnesses import HttpWitnesses
 from tracechain.app.log.collecting import Collecting
-from tracechain.app.log.ports import PublishedLog
 from tracechain.app.log.publishing import Publishing
 from tracechain.app.log.witnessing import Witnessing
+from tracechain.app.ports import LogStore
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.cosignature import Cosigner
@@ -147,7 +147,7 @@ class LogPublishing:
         await self._witnesses.close()
 
 
-def start_publishing(settings: Settings, log: PublishedLog) -> LogPublishing:
+def start_publishing(settings: Settings, log: LogStore) -> LogPublishing:
     """Publishes what it is told of from now on. The signer is started, or asked, with the first.
 
     Raises InvalidArgument MALFORMED_LOG_POLICY, Unavailable SETTING_INVALID and those of the

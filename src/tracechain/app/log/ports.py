@@ -6,13 +6,10 @@ stands between two processes only carries them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.note import Note
-from tracechain.domain.log.tiles import Tile
 
 
 class Answer(NamedTuple):
@@ -62,15 +59,3 @@ class Witnesses(Protocol):
     async def add_checkpoint(self, url: str, body: bytes) -> Answer:
         """What one answers to an AddCheckpoint. Raises Unavailable WITNESS_UNAVAILABLE where
         nothing of a sane size came."""
-
-
-class PublishedLog(Protocol):
-    """What publishing needs of LogStore; see there."""
-
-    async def log_head(self) -> Head: ...
-
-    async def read_tiles(self, tiles: Sequence[Tile]) -> list[bytes | None]: ...
-
-    async def put_checkpoint(self, fence: int, size: int, note: bytes) -> bool: ...
-
-    async def get_checkpoint(self) -> bytes | None: ...

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
+from tracechain.app.ports import LogStore
 from tracechain.domain.errors import DataCorrupted
 from tracechain.domain.log.merkle import Range, consistency, hashes, nodes
 from tracechain.domain.log.tiles import Tile, reader, tiles_of
 
 
-class Tiles(Protocol):
-    """Where tiles are read; see LogStore."""
-
-    async def read_tiles(self, tiles: Sequence[Tile]) -> list[bytes | None]: ...
-
-
-async def consistency_proof(log: Tiles, old: int, size: int) -> tuple[bytes, ...]:
+async def consistency_proof(log: LogStore, old: int, size: int) -> tuple[bytes, ...]:
     """The proof that the tree of `size` continues that of `old` leaves (RFC 9162 section 2.1.4.1);
     empty for the empty tree, which every other continues.
 
@@ -25,7 +19,7 @@ async def consistency_proof(log: Tiles, old: int, size: int) -> tuple[bytes, ...
     return await proof_of(log, consistency(old, size), size) if old else ()
 
 
-async def proof_of(log: Tiles, ranges: Sequence[Range], size: int) -> tuple[bytes, ...]:
+async def proof_of(log: LogStore, ranges: Sequence[Range], size: int) -> tuple[bytes, ...]:
     """The hashes of ranges of the tree of `size`. Raises DataCorrupted LOG_TILE_MISSING."""
     tiles = tiles_of(nodes(ranges), size)
     found: dict[Tile, bytes] = {}

@@ -16,8 +16,9 @@ from functools import partial
 import structlog
 
 from tracechain.app.log.collecting import Collecting
-from tracechain.app.log.ports import PublishedLog, Signer
+from tracechain.app.log.ports import Signer
 from tracechain.app.log.proofs import consistency_proof
+from tracechain.app.ports import LogStore
 from tracechain.domain.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -56,7 +57,7 @@ class Publishing:
 
     def __init__(
         self,
-        log: PublishedLog,
+        log: LogStore,
         signer: Signer,
         policy: Policy | None = None,
         collecting: Collecting | None = None,
