@@ -162,7 +162,13 @@ def start_publishing(settings: Settings, log: LogStore) -> LogPublishing:
         signer = HttpSigner(settings.log_signer)
     else:
         signer = ChildSigner(
-            greeting(log_signer_dir(settings), log_origin(settings), log_vault(settings))
+            greeting(
+                log_signer_dir(settings),
+                log_origin(settings),
+                log_vault(settings),
+                settings.log_level,
+                settings.log_format,
+            )
         )
     publishing = Publishing(log, signer, policy, collecting)
     running = asyncio.create_task(publishing.run())

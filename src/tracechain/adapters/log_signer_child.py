@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from tracechain.adapters.child_process import requests
 from tracechain.adapters.keys import Vault, vault_from
@@ -20,15 +21,19 @@ from tracechain.adapters.log_signer_folder import key_types, make_folder, open_f
 from tracechain.app.log.ports import Answer
 from tracechain.app.log.signing import Signing
 from tracechain.domain.errors import TracechainError, Unavailable
+from tracechain.telemetry import configure_logs
 
 KEYS = b"keys"
 UNABLE = 503
 
 
-def greeting(folder: Path, origin: str, vault: Vault | None) -> bytes:
-    """What such a process is greeted with; secret where there is a vault."""
+def greeting(
+    folder: Path, origin: str, vault: Vault | None, level: str, form: Literal["json", "console"]
+) -> bytes:
+    """What such a process is greeted with, secret where there is a vault; `level` and `form` are
+    those of its log."""
     opens = vault.greeting().decode() if vault else ""
-    return json.dumps([str(folder.absolute()), origin, opens]).encode()
+    return json.dumps([str(folder.absolute()), origin, opens, level, form]).encode()
 
 
 def _clock() -> int:
@@ -36,7 +41,7 @@ def _clock() -> int:
 
 
 def _open(greeted: bytes) -> Signing:
-    folder, origin, opens = json.loads(greeted)
+    folder, origin, opens, _, _ = json.loads(greeted)
     vault = vault_from(opens.encode()) if opens else None
     if not Path(folder).exists():
         try:
@@ -58,6 +63,7 @@ def main() -> None:
     """Works until its input ends."""
     asked = requests()
     greeted, _ = next(asked)
+    configure_logs(*json.loads(greeted)[3:])
     signing: list[Signing] = []
 
     def work(request: bytes) -> Answer:
