@@ -43,11 +43,12 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How publishing stands: the tree that is published, the one that is to be, and the reason
-    why it is not; empty where there is none. `since` is when the trouble began, of the loop."""
+    """How publishing stands: the size of the tree that is published, as far as this process knows,
+    and of the one that is to be, -1 for none; and the reason why it is not, empty where there is
+    none. `since` is when that trouble began, by the clock of the loop."""
 
-    published: int = 0
-    wanted: int = 0
+    published: int = -1
+    wanted: int = -1
     reason: str = ""
     since: float = 0.0
 
@@ -99,7 +100,7 @@ class Publishing:
             else:
                 if self.standing.reason:
                     _LOG.info("checkpoints_again", size=self.standing.published)
-                self.standing = Standing(max(0, self._published or 0), wanted[1].size)
+                self.standing = Standing(self._known(), wanted[1].size)
                 if self._wanted == wanted:
                     self._told.clear()
             await asyncio.sleep(self._every - (loop.time() - began))
@@ -183,10 +184,13 @@ class Publishing:
         if now.size < signed:
             raise _rolled_back(f"it has {now.size} leaves, and a tree of {signed} was signed")
 
+    def _known(self) -> int:
+        return -1 if self._published is None else self._published
+
     def _trouble(self, error: TracechainError, wanted: int, now: float) -> None:
         anew = error.reason != self.standing.reason
         since = now if anew else self.standing.since
-        self.standing = Standing(max(0, self._published or 0), wanted, error.reason, since)
+        self.standing = Standing(self._known(), wanted, error.reason, since)
         if error.reason == "LOG_SIGNER_UNAVAILABLE":
             # Another one may stand there when it is back.
             self._keys, self._published = [], None

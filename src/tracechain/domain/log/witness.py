@@ -20,7 +20,7 @@ from hashlib import sha256
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.log.canonical import base64, decimal, hash32
 from tracechain.domain.log.checkpoint import Checkpoint, Head
-from tracechain.domain.log.cosignature import verifier
+from tracechain.domain.log.cosignature import timestamp_of, verifier
 from tracechain.domain.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE, verify_consistency
 from tracechain.domain.log.note import MAX_NOTE_BYTES, Note, VerifierKey, parse_lines, verify
 
@@ -162,7 +162,7 @@ def known_size(body: str) -> int:
 
 def cosigned(note: Note, body: bytes, witnesses: Sequence[VerifierKey]) -> Note:
     """The note with the cosignatures of these witnesses from the body of a 200. Signatures of
-    others are left out.
+    others are left out, and those that name no time, which an answer must.
 
     Raises InvalidArgument MALFORMED_WITNESS_MESSAGE, MALFORMED_NOTE; FALSE_SIGNATURE; NOT_SIGNED:
     none is of these witnesses.
@@ -171,7 +171,11 @@ def cosigned(note: Note, body: bytes, witnesses: Sequence[VerifierKey]) -> Note:
         answered = Note(note.text, parse_lines(body.decode()))
     except UnicodeDecodeError:
         raise _malformed("body", "is no UTF-8") from None
-    return note.signed(*verify(answered, [verifier(key) for key in witnesses]))
+    true = verify(answered, [verifier(key) for key in witnesses])
+    timed = [signature for signature in true if timestamp_of(signature)]
+    if not timed:
+        raise InvalidArgument.of("body", "NOT_SIGNED", "has only cosignatures without a time")
+    return note.signed(*timed)
 
 
 def checkpoint_path(origin: str) -> str:
