@@ -362,6 +362,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The store has not a tile that its tree has."""
     ERROR_REASON_WITNESS_UNAVAILABLE: _ErrorReason.ValueType  # 338
     """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
+    ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
+    """Not an entry of this service's log, or not in its one spelling."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -709,4 +711,6 @@ ERROR_REASON_LOG_TILE_MISSING: ErrorReason.ValueType  # 337
 """The store has not a tile that its tree has."""
 ERROR_REASON_WITNESS_UNAVAILABLE: ErrorReason.ValueType  # 338
 """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
+ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
+"""Not an entry of this service's log, or not in its one spelling."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
