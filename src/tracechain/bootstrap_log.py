@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
@@ -130,25 +128,26 @@ def desk_server(settings: Settings, desk: Asgi, listen: str) -> HttpServer:
 
 
 @dataclass(frozen=True, slots=True)
-class LogPublishing:
-    """Publishing with what it needs, running; closed with it."""
+class Vouching:
+    """Who vouches for the log's checkpoints: its signer, and witnesses where a policy is set."""
 
-    publishing: Publishing
     _signer: ChildSigner | HttpSigner
+    _policy: Policy | None
     _witnesses: HttpWitnesses
-    _running: asyncio.Task[None]
+    _collecting: Collecting | None
+
+    def publishing(self, log: LogStore) -> Publishing:
+        """What publishes the checkpoints of a store's log."""
+        return Publishing(log, self._signer, self._policy, self._collecting)
 
     async def close(self) -> None:
-        """Ends it; what was not published yet is published by whoever comes next."""
-        self._running.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._running
+        """Ends the signer where it is ours, and connections; once nothing is being published."""
         await self._signer.close()
         await self._witnesses.close()
 
 
-def start_publishing(settings: Settings, log: LogStore) -> LogPublishing:
-    """Publishes what it is told of from now on. The signer is started, or asked, with the first.
+def open_vouching(settings: Settings) -> Vouching:
+    """By the settings; nothing is started or asked before the first checkpoint.
 
     Raises InvalidArgument MALFORMED_LOG_POLICY, Unavailable SETTING_INVALID and those of the
     key-encryption key.
@@ -161,18 +160,11 @@ def start_publishing(settings: Settings, log: LogStore) -> LogPublishing:
     if settings.log_signer:
         signer = HttpSigner(settings.log_signer)
     else:
+        folder, vault = log_signer_dir(settings), log_vault(settings)
         signer = ChildSigner(
-            greeting(
-                log_signer_dir(settings),
-                log_origin(settings),
-                log_vault(settings),
-                settings.log_level,
-                settings.log_format,
-            )
+            greeting(folder, log_origin(settings), vault, settings.log_level, settings.log_format)
         )
-    publishing = Publishing(log, signer, policy, collecting)
-    running = asyncio.create_task(publishing.run())
-    return LogPublishing(publishing, signer, witnesses, running)
+    return Vouching(signer, policy, witnesses, collecting)
 
 
 def read_log_policy(settings: Settings) -> Policy | None:

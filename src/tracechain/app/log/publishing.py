@@ -2,7 +2,7 @@
 
 Promises that what is published was signed by the log's signer, satisfies the policy where one is
 set, and continues what was published before; where that cannot be had, nothing new is published,
-that is said loudly, and it is tried again. Sequencing never waits for it. Were an unwitnessed
+that is said loudly, and serving goes on with what there is. Were an unwitnessed
 checkpoint published under a policy, clients that ask for witnesses would turn away from all of
 them, and those that do not would rely on a tree that nobody else has seen.
 """
@@ -33,8 +33,6 @@ from tracechain.domain.log.signing import SignCheckpoint
 from tracechain.domain.log.witness import Status, known_size
 
 _LOG = structlog.get_logger(__name__)
-# From one checkpoint to the next, in seconds: a write has its checkpoint within one second.
-_EVERY = 0.8
 # How often trouble that stays is told again, in seconds.
 _AGAIN = 60.0
 # Sizes that a signer may name until it is believed to have none: another node asks it as well.
@@ -54,7 +52,7 @@ class Standing:
 
 
 class Publishing:
-    """Publishes what it is told of, the newest only. `run` has to run beside."""
+    """Publishes one tree at a time, for a caller that comes again."""
 
     def __init__(
         self,
@@ -62,17 +60,12 @@ class Publishing:
         signer: Signer,
         policy: Policy | None = None,
         collecting: Collecting | None = None,
-        *,
-        every: float = _EVERY,
     ) -> None:
         """With a policy also what collects for it."""
         self._log = log
         self._signer = signer
         self._policy = policy
         self._collecting = collecting
-        self._every = every
-        self._wanted: tuple[int, Head] | None = None
-        self._told = asyncio.Event()
         self._keys: list[Verifier] = []
         self._published: int | None = None
         self._signed = 0
@@ -80,30 +73,17 @@ class Publishing:
         self.standing = Standing()
 
     async def publish(self, fence: int, head: Head) -> None:
-        """Has the tree published soon, by the holder of the lease with this fencing number;
-        returns at once. The same tree may be told of any number of times."""
-        self._wanted = (fence, head)
-        self._told.set()
-
-    async def run(self) -> None:
-        """Publishes until it is cancelled, at most once in so many seconds."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._told.wait()
-            began = loop.time()
-            wanted = self._wanted
-            assert wanted is not None
-            try:
-                await self._publish(*wanted)
-            except TracechainError as error:
-                self._trouble(error, wanted[1].size, loop.time())
-            else:
-                if self.standing.reason:
-                    _LOG.info("checkpoints_again", size=self.standing.published)
-                self.standing = Standing(self._known(), wanted[1].size)
-                if self._wanted == wanted:
-                    self._told.clear()
-            await asyncio.sleep(self._every - (loop.time() - began))
+        """Publishes the tree, where it is larger than the published one, for the holder of the
+        lease with this fencing number. Where that cannot be, it is told in the log and in
+        `standing`, and nothing is raised: the next call tries again."""
+        try:
+            await self._publish(fence, head)
+        except TracechainError as error:
+            self._trouble(error, head.size)
+            return
+        if self.standing.reason:
+            _LOG.info("checkpoints_again", size=head.size)
+        self.standing = Standing(self._known(), head.size)
 
     async def _publish(self, fence: int, head: Head) -> None:
         keys = self._keys or await self._learn()
@@ -187,7 +167,8 @@ class Publishing:
     def _known(self) -> int:
         return -1 if self._published is None else self._published
 
-    def _trouble(self, error: TracechainError, wanted: int, now: float) -> None:
+    def _trouble(self, error: TracechainError, wanted: int) -> None:
+        now = asyncio.get_running_loop().time()
         anew = error.reason != self.standing.reason
         since = now if anew else self.standing.since
         self.standing = Standing(self._known(), wanted, error.reason, since)
