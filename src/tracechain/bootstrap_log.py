@@ -19,7 +19,7 @@ from tracechain.app.log.collecting import Collecting
 from tracechain.app.log.publishing import Publishing
 from tracechain.app.log.witnessing import Witnessing
 from tracechain.app.ports import LogStore
-from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.errors import DataCorrupted, InvalidArgument
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.cosignature import Cosigner
 from tracechain.domain.log.note import Note, VerifierKey
@@ -109,12 +109,11 @@ def witness_app(
 ) -> Asgi:
     """A witness of these logs. Raises as `KeyFile.read`; DataCorrupted LOG_KEY_UNREADABLE where a
     key makes no cosignatures, LOG_STATE_LOST where the state is not of these keys."""
-    keys = KeyFile(file)
-    cosigners = [
-        key
-        for key in keys.read(log_vault(settings) or keys.own_vault())
-        if isinstance(key, Cosigner)
-    ]
+    made = KeyFile(file)
+    keys = made.read(log_vault(settings) or made.own_vault())
+    cosigners = [key for key in keys if isinstance(key, Cosigner)]
+    if len(cosigners) < len(keys):
+        raise DataCorrupted("LOG_KEY_UNREADABLE", f"{file} has keys that make no cosignatures")
     witnessing = Witnessing(cosigners, logs, FileHeads(state), _clock)
     witnessing.check()
     return witness_desk(witnessing, logs)

@@ -60,6 +60,7 @@ def sign(
         str, typer.Option(help="unix:/path, or host:port of loopback, which others here can ask.")
     ],
     folder: Folder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Sign checkpoints for a service that names this address as TRACECHAIN_LOG_SIGNER.
 
@@ -71,7 +72,8 @@ def sign(
 
     settings = _settings()
     where = folder or bootstrap_log.log_signer_dir(settings)
-    serve_desk(settings, bootstrap_log.log_signer_desk(settings, where), listen)
+    desk = bootstrap_log.log_signer_desk(settings, where)
+    serve_desk(settings, desk, listen, as_json=as_json)
 
 
 @app.command()

@@ -36,6 +36,7 @@ def witness(
     listen: Annotated[
         str, typer.Option(help="host:port, or unix:/path; others than loopback need TLS in front.")
     ] = "127.0.0.1:8090",
+    as_json: AsJson = False,
 ) -> None:
     """Speak C2SP tlog-witness: POST /add-checkpoint, and GET /ORIGIN-HASH/checkpoint."""
     if context.invoked_subcommand is not None:
@@ -53,7 +54,8 @@ def witness(
     known = bootstrap_log.witnessed_logs(policy.read_bytes() if policy else None, log or ())
     if not known:
         raise Stop("WITNESS_NEEDS", "no log is named", "Name one: --policy FILE or --log VKEY.")
-    serve_desk(settings, bootstrap_log.witness_app(settings, key_file, state, known), listen)
+    desk = bootstrap_log.witness_app(settings, key_file, state, known)
+    serve_desk(settings, desk, listen, as_json=as_json)
 
 
 @app.command()
