@@ -90,7 +90,7 @@ def make_witness(settings: Settings, name: str, file: Path, state: Path) -> list
     file.parent.mkdir(parents=True, exist_ok=True)
     state.mkdir(parents=True)
     made = KeyFile(file)
-    made.write(keys, log_vault(settings) or made.own_vault())
+    made.write(keys, log_vault(settings))
     return made.public()
 
 
@@ -109,8 +109,7 @@ def witness_app(
 ) -> Asgi:
     """A witness of these logs. Raises as `KeyFile.read`; DataCorrupted LOG_KEY_UNREADABLE where a
     key makes no cosignatures, LOG_STATE_LOST where the state is not of these keys."""
-    made = KeyFile(file)
-    keys = made.read(log_vault(settings) or made.own_vault())
+    keys = KeyFile(file).read(log_vault(settings))
     cosigners = [key for key in keys if isinstance(key, Cosigner)]
     if len(cosigners) < len(keys):
         raise DataCorrupted("LOG_KEY_UNREADABLE", f"{file} has keys that make no cosignatures")

@@ -254,6 +254,15 @@ def test_keys_lie_wrapped_and_are_wrapped_anew_under_another_kek(tmp_path: Path)
     assert [key.key for key in file.read(Vault(new, [old]))] == file.public()
     assert [key.key for key in file.read(Vault(new))] == file.public()
     assert reason(lambda: file.read(Vault(old))) == "KEY_UNREADABLE"
+    assert reason(lambda: file.read(None)) == "KEK_MISSING"
+    # One was configured after the keys were made: it takes over.
+    file.write(keys, None)
+    own = file.path.with_name("key.kek")
+    assert own.stat().st_mode & 0o777 == 0o600
+    assert [key.key for key in file.read(None)] == file.public()
+    assert [key.key for key in file.read(Vault(new))] == file.public()
+    own.unlink()
+    assert [key.key for key in file.read(Vault(new))] == file.public()
 
 
 def test_key_files_that_are_none(tmp_path: Path) -> None:

@@ -49,22 +49,19 @@ def has_ml_dsa() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A file of keys, and where its own key-encryption key is where no other is configured."""
+    """A file of keys. Where no vault is given, its key-encryption key is beside it, made once, in a
+    file that only its owner may read."""
 
     path: Path
 
-    def own_vault(self) -> Vault:
-        """The vault of a key-encryption key beside the file, made once, that only its owner may
-        read. Raises Unavailable KEK_EXPOSED, KEK_INVALID."""
-        return Vault(kek_from_file(self.path.with_name(f"{self.path.name}.kek"), create=True))
-
-    def write(self, keys: Sequence[SigningKey], vault: Vault) -> None:
-        """Replaces the file, durably. Raises OSError."""
+    def write(self, keys: Sequence[SigningKey], vault: Vault | None) -> None:
+        """Replaces the file, durably. Raises Unavailable as the vault does; OSError."""
+        wrapping = vault or self._own_vault(create=True)
         entries = [
             {
                 "vkey": str(key.key),
                 "wrapped": base64.b64encode(
-                    vault.wrap(key.private_key.private_bytes_raw(), _context(str(key.key)))
+                    wrapping.wrap(key.private_key.private_bytes_raw(), _context(str(key.key)))
                 ).decode(),
             }
             for key in keys
@@ -72,20 +69,29 @@ class KeyFile:
         content = json.dumps({"version": _VERSION, "keys": entries}, indent=1) + "\n"
         write_durably(self.path, content.encode(), _MODE)
 
-    def read(self, vault: Vault) -> list[SigningKey]:
-        """The keys; wrapped anew on the way where the vault's key-encryption key is another.
+    def read(self, vault: Vault | None) -> list[SigningKey]:
+        """The keys. What is under another key-encryption key than the vault's present one, its
+        previous one or that beside the file, is wrapped anew on the way.
 
-        Raises Unavailable LOG_KEY_MISSING, KEK_UNAVAILABLE; DataCorrupted LOG_KEY_UNREADABLE,
-        KEY_UNREADABLE; InvalidArgument UNSUPPORTED_ALGORITHM.
+        Raises Unavailable LOG_KEY_MISSING, KEK_EXPOSED, KEK_MISSING, KEK_UNAVAILABLE; DataCorrupted
+        LOG_KEY_UNREADABLE, KEY_UNREADABLE; InvalidArgument UNSUPPORTED_ALGORITHM.
         """
         keys, stale = [], False
         for public, wrapped in self._entries():
             context = _context(str(public))
-            key = _signing_key(public.name, public.type, vault.unwrap(wrapped, context))
+            opening = vault or self._own_vault()
+            try:
+                secret = opening.unwrap(wrapped, context)
+                stale = stale or opening.rewrap(wrapped, context) is not None
+            except DataCorrupted:
+                if vault is None or not self._own_kek.exists():
+                    raise
+                # From before one was configured.
+                secret, stale = self._own_vault().unwrap(wrapped, context), True
+            key = _signing_key(public.name, public.type, secret)
             if key.key != public:
                 raise _unreadable(self.path, "has a private key of another verifier key")
             keys.append(key)
-            stale = stale or vault.rewrap(wrapped, context) is not None
         if stale:
             self.write(keys, vault)
         return keys
@@ -94,6 +100,13 @@ class KeyFile:
         """The verifier keys, which need no vault. Raises Unavailable LOG_KEY_MISSING,
         DataCorrupted LOG_KEY_UNREADABLE."""
         return [public for public, _ in self._entries()]
+
+    @property
+    def _own_kek(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.kek")
+
+    def _own_vault(self, *, create: bool = False) -> Vault:
+        return Vault(kek_from_file(self._own_kek, create=create))
 
     def _entries(self) -> list[tuple[VerifierKey, bytes]]:
         try:

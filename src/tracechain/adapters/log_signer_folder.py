@@ -49,7 +49,7 @@ def make_folder(
     try:
         keys = [make_key(origin, type_) for type_ in types]
         file = key_file(draft)
-        file.write(keys, vault or file.own_vault())
+        file.write(keys, vault)
         Signing(keys, FileHeads(draft), clock).begin()
         os.rename(draft, folder)
     except OSError as error:
@@ -64,5 +64,4 @@ def make_folder(
 
 def open_folder(folder: Path, vault: Vault | None, clock: Clock) -> Signing:
     """The signer of a folder. Raises as `KeyFile.read`; its state is looked at when it signs."""
-    file = key_file(folder)
-    return Signing(file.read(vault or file.own_vault()), FileHeads(folder), clock)
+    return Signing(key_file(folder).read(vault), FileHeads(folder), clock)
