@@ -5,7 +5,8 @@ continues the head that was given, and that every other request has the one answ
 gives it. Were a witness to cosign a tree that does not continue, nobody would see a fork.
 
 The decision is of one moment: who carries it out replaces `latest` by the decided head in one step
-with having read it, durably, and only then signs and answers (section add-checkpoint, the race).
+with having read it, and lets a signature out only once that is durable (section add-checkpoint, the
+race).
 
 C2SP tlog-witness, sections add-checkpoint and Monitor Retrieval Mechanism.
 """
