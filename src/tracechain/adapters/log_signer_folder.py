@@ -14,13 +14,17 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracechain.adapters.keys import Vault
 from tracechain.adapters.log_heads import FileHeads, sync_folder
 from tracechain.adapters.log_keys import KeyFile, has_ml_dsa, make_key
 from tracechain.app.log.signing import Signing
-from tracechain.app.ports import Clock
 from tracechain.domain.log.note import SignatureType
+
+if TYPE_CHECKING:
+    # Not at run time: the signer knows nothing of what the service stores.
+    from tracechain.app.ports import Clock
 
 
 def key_file(folder: Path) -> KeyFile:

@@ -9,11 +9,11 @@ missing beside a key is refused: from an empty one every history could be signed
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
 from tracechain.app.log.ports import Answer, Heads
-from tracechain.app.ports import Clock
 from tracechain.domain.errors import DataCorrupted, FailedPrecondition, InvalidArgument
 from tracechain.domain.log.checkpoint import Checkpoint, Head, verify_checkpoint
 from tracechain.domain.log.cosignature import verifier
@@ -26,6 +26,10 @@ from tracechain.domain.log.signing import (
     sign_checkpoint,
 )
 from tracechain.domain.log.witness import Status
+
+if TYPE_CHECKING:
+    # Not at run time: the signer knows nothing of what the service stores.
+    from tracechain.app.ports import Clock
 
 _LOG = structlog.get_logger(__name__)
 

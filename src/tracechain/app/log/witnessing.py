@@ -12,16 +12,20 @@ sign-subtree nothing is spoken.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
 from tracechain.app.log.ports import Answer, Heads
-from tracechain.app.ports import Clock
 from tracechain.domain.errors import DataCorrupted, InvalidArgument
 from tracechain.domain.log.checkpoint import Checkpoint, Head
 from tracechain.domain.log.cosignature import Cosigner, verifier
 from tracechain.domain.log.note import Note, Signature, VerifierKey, verify
 from tracechain.domain.log.witness import AddCheckpoint, Decision, Status, decide
+
+if TYPE_CHECKING:
+    # Not at run time: the signer knows nothing of what the service stores.
+    from tracechain.app.ports import Clock
 
 _LOG = structlog.get_logger(__name__)
 
