@@ -50,6 +50,9 @@ class SignCheckpoint:
             checkpoint = Checkpoint.parse(text.decode())
         except UnicodeDecodeError:
             raise InvalidArgument.of("checkpoint", "MALFORMED_CHECKPOINT", "is no UTF-8") from None
+        if checkpoint.extensions:
+            # ML-DSA-44 does not sign them (tlog-cosignature), and nothing of ours writes any.
+            raise InvalidArgument.of("checkpoint", "MALFORMED_CHECKPOINT", "has extension lines")
         return cls(old_size, proof, checkpoint)
 
     def encode(self) -> bytes:
