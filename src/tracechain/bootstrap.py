@@ -62,6 +62,7 @@ from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
+from tracechain.app.log.sequencing import Sequencing
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
 from tracechain.app.platform_root import PlatformRoots
@@ -75,7 +76,6 @@ from tracechain.app.resolving import Resolver
 from tracechain.app.retaining import Retaining
 from tracechain.app.scanning import Scanning
 from tracechain.app.secrets import Rewrapped, Rewrapping, service_secret
-from tracechain.app.sequencing import Sequencing
 from tracechain.app.stories import Stories
 from tracechain.app.tokens import BearerTokens
 from tracechain.app.tracing import Tracing
