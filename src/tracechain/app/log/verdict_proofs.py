@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tracechain.app.log.published import ProvedLeaf, Published, PublishedLog
 from tracechain.app.ports import LogStore
 from tracechain.app.proving import Prove, Prover
-from tracechain.domain.errors import TracechainError
+from tracechain.domain.errors import FailedPrecondition, NotFound, TracechainError
 from tracechain.domain.log.fact import FactKind, decisions_chain, issuer_chain
 from tracechain.domain.log.sequencing import LogLeaf
 from tracechain.domain.verdict import Issuance, Verdict
@@ -45,25 +45,26 @@ class VerdictProofs:
         self._enabled = enabled
 
     async def of(self, code: str, verdict: Verdict) -> VerdictProof:
-        """The proof for a code with this verdict, or why there is none:
-        CODE_NOT_ISSUED, PROOFS_DISABLED, CHECKPOINT_NOT_FOUND, LEAF_NOT_FOUND (the batch is older than the log),
+        """The proof for a code with this verdict, or why there is none: CODE_NOT_ISSUED,
+        PROOFS_DISABLED, CHECKPOINT_NOT_FOUND, LEAF_NOT_FOUND (the batch is older than the log),
         LEAF_NOT_PUBLISHED (in a second), or what kept the store from being read."""
-        if not self._enabled:
-            return VerdictProof(absent="PROOFS_DISABLED")
-        if verdict.issuance is not Issuance.ISSUED:
-            return VerdictProof(absent="CODE_NOT_ISSUED")
-        found = self._prover.remembered(code) or await self._prove(code)
-        if isinstance(found, Verdict):
-            return VerdictProof(absent="CODE_NOT_ISSUED")
-        (_, number, index), key = found
         try:
-            published = await self._log.checkpoint()
-            leaves = await self._authorization(number, index)
-            leaves.append(await self._key(published, key.record.issuer_gln, key.record.key_id))
-            *authorization, newest = await self._log.prove_all(published, leaves)
+            if not self._enabled:
+                raise FailedPrecondition("PROOFS_DISABLED", "this service proves no verdicts")
+            return await self._proof(code, verdict)
         except TracechainError as error:
             # The scan is recorded and judged; that is answered in any case.
             return VerdictProof(absent=error.reason)
+
+    async def _proof(self, code: str, verdict: Verdict) -> VerdictProof:
+        found = self._prover.remembered(code) or await self._prove(code)
+        if verdict.issuance is not Issuance.ISSUED or isinstance(found, Verdict):
+            raise NotFound("CODE_NOT_ISSUED", "what was not issued has no proof that it was")
+        (_, number, index), key = found
+        published = await self._log.checkpoint()
+        leaves = await self._authorization(number, index)
+        leaves.append(await self._key(published, key.record.issuer_gln, key.record.key_id))
+        *authorization, newest = await self._log.prove_all(published, leaves)
         return VerdictProof(index, tuple(authorization), newest)
 
     async def _authorization(self, number: int, index: int) -> list[LogLeaf]:

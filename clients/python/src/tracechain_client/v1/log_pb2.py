@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from tracechain_client.v1 import annotations_pb2 as tracechain_dot_v1_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tracechain/v1/log.proto\x12\rtracechain.v1\x1a\x1ftracechain/v1/annotations.proto\"\x16\n\x14GetCheckpointRequest\"S\n\rLogCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x03\x12\x11\n\troot_hash\x18\x04 \x01(\x0c\".\n\x18GetInclusionProofRequest\x12\x12\n\nleaf_index\x18\x01 \x01(\x03\"W\n\x07LogLeaf\x12\x12\n\nleaf_index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x12\x0c\n\x04\x66\x61\x63t\x18\x05 \x01(\t\"E\n\x1aGetConsistencyProofRequest\x12\x12\n\nfirst_size\x18\x01 \x01(\x03\x12\x13\n\x0bsecond_size\x18\x02 \x01(\x03\"\"\n\x10\x43onsistencyProof\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"N\n\x11ListLeavesRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x12ListLeavesResponse\x12&\n\x06leaves\x18\x01 \x03(\x0b\x32\x16.tracechain.v1.LogLeaf\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9c\x03\n\nLogService\x12]\n\rGetCheckpoint\x12#.tracechain.v1.GetCheckpointRequest\x1a\x1c.tracechain.v1.LogCheckpoint\"\t\x90\x02\x01\xaa\xed\x18\x02\x08\x01\x12_\n\x11GetInclusionProof\x12\'.tracechain.v1.GetInclusionProofRequest\x1a\x16.tracechain.v1.LogLeaf\"\t\x90\x02\x01\xaa\xed\x18\x02\x08\x01\x12l\n\x13GetConsistencyProof\x12).tracechain.v1.GetConsistencyProofRequest\x1a\x1f.tracechain.v1.ConsistencyProof\"\t\x90\x02\x01\xaa\xed\x18\x02\x08\x01\x12`\n\nListLeaves\x12 .tracechain.v1.ListLeavesRequest\x1a!.tracechain.v1.ListLeavesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tracechain/v1/log.proto\x12\rtracechain.v1\x1a\x1ftracechain/v1/annotations.proto\"\x16\n\x14GetCheckpointRequest\"S\n\rLogCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x03\x12\x11\n\troot_hash\x18\x04 \x01(\x0c\".\n\x18GetInclusionProofRequest\x12\x12\n\nleaf_index\x18\x01 \x01(\x03\"W\n\x07LogLeaf\x12\x12\n\nleaf_index\x18\x01 \x01(\x03\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x12\x0c\n\x04\x66\x61\x63t\x18\x05 \x01(\t\"Q\n\x1aGetConsistencyProofRequest\x12\x18\n\nfirst_size\x18\x01 \x01(\x03\x42\x04\xb0\xed\x18\x01\x12\x19\n\x0bsecond_size\x18\x02 \x01(\x03\x42\x04\xb0\xed\x18\x01\"\"\n\x10\x43onsistencyProof\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"N\n\x11ListLeavesRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x12ListLeavesResponse\x12&\n\x06leaves\x18\x01 \x03(\x0b\x32\x16.tracechain.v1.LogLeaf\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9c\x03\n\nLogService\x12]\n\rGetCheckpoint\x12#.tracechain.v1.GetCheckpointRequest\x1a\x1c.tracechain.v1.LogCheckpoint\"\t\x90\x02\x01\xaa\xed\x18\x02\x08\x01\x12_\n\x11GetInclusionProof\x12\'.tracechain.v1.GetInclusionProofRequest\x1a\x16.tracechain.v1.LogLeaf\"\t\x90\x02\x01\xaa\xed\x18\x02\x08\x01\x12l\n\x13GetConsistencyProof\x12).tracechain.v1.GetConsistencyProofRequest\x1a\x1f.tracechain.v1.ConsistencyProof\"\t\x90\x02\x01\xaa\xed\x18\x02\x08\x01\x12`\n\nListLeaves\x12 .tracechain.v1.ListLeavesRequest\x1a!.tracechain.v1.ListLeavesResponse\"\r\x90\x02\x01\xaa\xed\x18\x06\x12\x04\x01\x02\x03\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tracechain_client.v1.log_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['first_size']._loaded_options = None
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['first_size']._serialized_options = b'\260\355\030\001'
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['second_size']._loaded_options = None
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['second_size']._serialized_options = b'\260\355\030\001'
   _globals['_LISTLEAVESREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_LISTLEAVESREQUEST'].fields_by_name['name']._serialized_options = b'\260\355\030\001'
   _globals['_LOGSERVICE'].methods_by_name['GetCheckpoint']._loaded_options = None
@@ -51,13 +55,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGLEAF']._serialized_start=232
   _globals['_LOGLEAF']._serialized_end=319
   _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=321
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=390
-  _globals['_CONSISTENCYPROOF']._serialized_start=392
-  _globals['_CONSISTENCYPROOF']._serialized_end=426
-  _globals['_LISTLEAVESREQUEST']._serialized_start=428
-  _globals['_LISTLEAVESREQUEST']._serialized_end=506
-  _globals['_LISTLEAVESRESPONSE']._serialized_start=508
-  _globals['_LISTLEAVESRESPONSE']._serialized_end=593
-  _globals['_LOGSERVICE']._serialized_start=596
-  _globals['_LOGSERVICE']._serialized_end=1008
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=402
+  _globals['_CONSISTENCYPROOF']._serialized_start=404
+  _globals['_CONSISTENCYPROOF']._serialized_end=438
+  _globals['_LISTLEAVESREQUEST']._serialized_start=440
+  _globals['_LISTLEAVESREQUEST']._serialized_end=518
+  _globals['_LISTLEAVESRESPONSE']._serialized_start=520
+  _globals['_LISTLEAVESRESPONSE']._serialized_end=605
+  _globals['_LOGSERVICE']._serialized_start=608
+  _globals['_LOGSERVICE']._serialized_end=1020
 # @@protoc_insertion_point(module_scope)
