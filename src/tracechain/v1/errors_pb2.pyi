@@ -344,6 +344,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Too few of the witnesses cosigned that the policy asks for."""
     ERROR_REASON_UNSUPPORTED_ALGORITHM: _ErrorReason.ValueType  # 311
     """This build cannot verify signatures of that algorithm."""
+    ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
+    """Not an entry of this service's log, or not in its one spelling."""
     ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 360
     """The log has published no checkpoint yet."""
     ERROR_REASON_LEAF_NOT_FOUND: _ErrorReason.ValueType  # 361
@@ -693,6 +695,8 @@ ERROR_REASON_QUORUM_NOT_MET: ErrorReason.ValueType  # 310
 """Too few of the witnesses cosigned that the policy asks for."""
 ERROR_REASON_UNSUPPORTED_ALGORITHM: ErrorReason.ValueType  # 311
 """This build cannot verify signatures of that algorithm."""
+ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
+"""Not an entry of this service's log, or not in its one spelling."""
 ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 360
 """The log has published no checkpoint yet."""
 ERROR_REASON_LEAF_NOT_FOUND: ErrorReason.ValueType  # 361
