@@ -31,7 +31,7 @@ from tracechain.domain.scan import ScanRules
 _PER_CALL = 200
 
 
-def measure(events: int = 20_000, rounds: int = 5, leaves: int = 10_000_000) -> dict[str, object]:
+def measure(events: int = 20_000, rounds: int = 5, logged: int = 10_000_000) -> dict[str, object]:
     """Capture with the log and without it, in turns; leaves a second, with somebody verifying;
     the proof of one of so many leaves."""
     without, kept, leaves, verified = [], [], [], 0
@@ -56,7 +56,7 @@ def measure(events: int = 20_000, rounds: int = 5, leaves: int = 10_000_000) -> 
         "leaves_per_second": round(statistics.median(leaves)),
         "proofs_verified_meanwhile": verified,
         "events": events,
-        "proof": log_proof.measure(leaves, min(500, leaves)),
+        "proof": log_proof.measure(logged, min(500, logged)),
         "floor": {"capture_with_log_to_without": 0.8, "leaves_per_second": 2000},
     }
 
