@@ -276,7 +276,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     caches = CacheStack(layers)
     changes = Changes(caches)
 
-    visibility = Visibility(store, store)
+    visibility = Visibility(store)
     roots = PlatformRoots(store, vault, clock, settings.resolver)
     await roots.refresh()
     await roots.certify_all()
@@ -329,7 +329,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     claiming = Claiming(proofs.prove, facts, issue_times, store, digester, clock)
     press = Press(vault, settings.sign_processes or os.cpu_count() or 1)
     labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
-    products = Products(store, store, visibility, changes, clock)
+    products = Products(store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
     labelling = Labelling(store, keyring, visibility, press, labels, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
