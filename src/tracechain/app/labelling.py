@@ -138,9 +138,7 @@ class Labelling:
 
         return labels
 
-    async def _allocation(
-        self, principal: Principal, batch_number: int, order: str
-    ) -> Allocation:
+    async def _allocation(self, principal: Principal, batch_number: int, order: str) -> Allocation:
         for allocation in await self._tenants.within(principal).list_allocations(batch_number):
             if allocation.request_id == order:
                 return allocation

@@ -26,15 +26,13 @@ from tracechain.adapters.postgres.scans import ScanPart
 from tracechain.adapters.postgres.schema import migrate, prepare_months
 from tracechain.adapters.postgres.session import Session, Transaction, connect
 from tracechain.adapters.postgres.statements import statement
-from tracechain.adapters.postgres.tenancy import BYPASSES
+from tracechain.adapters.postgres.tenancy import BYPASSES, ROW_SECURITY_BYPASSED
 from tracechain.domain.party import Principal
 from tracechain.domain.scan import ScanRules
 
 _LOG = structlog.get_logger(__name__)
 _MONTHS_EVERY = 6 * 3600.0
 
-# What the log and `store check` say where no policy is asked.
-ROW_SECURITY_BYPASSED = "ROW_SECURITY_BYPASSED"
 # An update that changes nothing is written and flushed like any other.
 TOUCH_COUNTER = statement("TOUCH_COUNTER", "UPDATE counter SET value = value WHERE name = 'key_id'")
 
@@ -98,7 +96,7 @@ async def open_store(
         await prepare_months(session, time.time_ns() // 1000)
         bypasses = await session.row(BYPASSES)
         if bypasses and bypasses[0]:
-            _LOG.warning(ROW_SECURITY_BYPASSED, hint="connect as a role of no such power")
+            _LOG.warning("row_security_bypassed", reason=ROW_SECURITY_BYPASSED)
     except BaseException:
         await session.close()
         raise

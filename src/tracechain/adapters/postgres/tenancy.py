@@ -24,7 +24,9 @@ SERVICE_SETTINGS = {
 _ACT_FOR = statement("ACT_FOR", "SET LOCAL tracechain.tenant TO '{tenant}'")
 _TENANT = re.compile(r"(?:operator|auditor|(?:issuer|handler):\d{13}|inspector:\d{2,6})", re.ASCII)
 
-# A superuser, and a role that has BYPASSRLS, are asked by no policy.
+# A superuser, and a role that has BYPASSRLS, are bound by no policy; the log at the start and
+# `store check` say so by this name.
+ROW_SECURITY_BYPASSED = "ROW_SECURITY_BYPASSED"
 BYPASSES = statement(
     "BYPASSES",
     "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user",
