@@ -180,6 +180,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Nobody decided the proposal in time."""
     ERROR_REASON_APPROVAL_DECIDED: _ErrorReason.ValueType  # 131
     """The proposal was approved."""
+    ERROR_REASON_PROPOSER_REVOKED: _ErrorReason.ValueType  # 132
+    """The credential that proposed it was revoked since; reject it, and propose anew what is wanted."""
     ERROR_REASON_KEY_RETIRED: _ErrorReason.ValueType  # 127
     """The key is retired; that cannot be undone."""
     ERROR_REASON_INVALID_QUANTITY: _ErrorReason.ValueType  # 140
@@ -509,6 +511,8 @@ ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 130
 """Nobody decided the proposal in time."""
 ERROR_REASON_APPROVAL_DECIDED: ErrorReason.ValueType  # 131
 """The proposal was approved."""
+ERROR_REASON_PROPOSER_REVOKED: ErrorReason.ValueType  # 132
+"""The credential that proposed it was revoked since; reject it, and propose anew what is wanted."""
 ERROR_REASON_KEY_RETIRED: ErrorReason.ValueType  # 127
 """The key is retired; that cannot be undone."""
 ERROR_REASON_INVALID_QUANTITY: ErrorReason.ValueType  # 140
