@@ -142,8 +142,8 @@ class PostgresServer:
         self._binaries = self._reachable(binaries, folder)
         self._do("initdb", "-D", str(folder / "data"), "-U", ADMIN, "-A", "trust", "-E", "UTF8",
                  "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
-        self._do("postgres", "--single", "-D", str(folder / "data"), "postgres",
-                 said=f"CREATE ROLE {USER} LOGIN\nALTER DATABASE postgres OWNER TO {USER}\n")  # fmt: skip
+        said = f"CREATE ROLE {USER} LOGIN\nALTER DATABASE postgres OWNER TO {USER}\n"
+        self._do("postgres", "--single", "-D", str(folder / "data"), "postgres", said=said)
         return folder
 
     def _reachable(self, binaries: Path, folder: Path) -> Path:

@@ -1,7 +1,8 @@
 """What the store's process runs: `python -m tracechain.adapters.store_child`.
 
 First comes what opens the store, then requests (method, arguments, and for whom), answered side by
-side as (failed, result or error). A store that cannot be opened answers every request with the reason.
+side as (failed, result or error). A store that cannot be opened answers every request with the
+reason.
 """
 
 from __future__ import annotations

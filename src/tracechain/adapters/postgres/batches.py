@@ -8,7 +8,7 @@ at once get two runs of indices, and together never more than was authorised.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from tracechain.app.ports import AllocationAnswer
 from tracechain.domain.batch_key import derived
 from tracechain.domain.code import Profile
 from tracechain.domain.errors import Unavailable
+from tracechain.domain.log.fact import Fact, batch_fact, lifted_fact, quantity_fact, recall_fact
 from tracechain.domain.product import Allocation, Batch
 from tracechain.domain.recall import Recall
 
@@ -98,7 +99,7 @@ LIST_REFUSALS = statement(
 PUT_RECALL = statement(
     "PUT_RECALL",
     f"INSERT INTO recall (batch_key, recall_id, create_time, body, {_TENANT}) "
-    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING recall_id",
 )
 GET_RECALL = statement(
     "GET_RECALL",
@@ -112,7 +113,7 @@ LIST_RECALLS = statement(
 LIFT_RECALL = statement(
     "LIFT_RECALL",
     "UPDATE recall SET lift_time = $3, lift_reason = $4 "
-    "WHERE batch_key = $1 AND recall_id = $2 AND lift_time IS NULL",
+    "WHERE batch_key = $1 AND recall_id = $2 AND lift_time IS NULL RETURNING recall_id",
 )
 
 
@@ -120,6 +121,7 @@ class BatchPart:
     """See tracechain.app.ports.BatchStore."""
 
     _session: Session
+    _note: Callable[[Transaction, Iterable[Fact]], Coroutine[Any, Any, None]]
 
     async def put_batch(self, batch: Batch) -> Batch:
         known = await self.find_batch(batch.gtin, batch.lot)
@@ -147,7 +149,9 @@ class BatchPart:
                 batch.create_time,
                 *owner,
             )
-            return replace(batch, batch_number=number, issued_quantity=0)
+            kept = replace(batch, batch_number=number, issued_quantity=0)
+            await self._note(transaction, [batch_fact(kept)])
+            return kept
 
         kept = await self._session.transact(work) or await self.find_batch(batch.gtin, batch.lot)
         if kept is None:
@@ -180,6 +184,8 @@ class BatchPart:
                 PUT_RAISE, batch_number, request_id, quantity, decider, reason, now, owner
             )
             await transaction.fetch(SET_AUTHORIZED, batch_number, quantity)
+            fact = quantity_fact(batch_number, quantity, request_id, decider, reason, now)
+            await self._note(transaction, [fact])
             return replace(batch, authorized_quantity=quantity), True
 
         return await self._session.transact(work)
@@ -225,12 +231,13 @@ class BatchPart:
 
     async def put_recall(self, recall: Recall) -> Recall:
         body = records.recall_to_json(recall)
+        number = recall.batch_number
 
         async def work(transaction: Transaction) -> None:
-            owner = await transaction.row(OWNER_OF_BATCH, recall.batch_number) or _NOBODY
-            await transaction.fetch(
-                PUT_RECALL, recall.batch_number, recall.recall_id, recall.create_time, body, *owner
-            )
+            owner = await transaction.row(OWNER_OF_BATCH, number) or _NOBODY
+            row = (number, recall.recall_id, recall.create_time, body, *owner)
+            if await transaction.row(PUT_RECALL, *row) is not None:
+                await self._note(transaction, [recall_fact(recall)])
 
         await self._session.transact(work)
         return await self._recall(recall.batch_number, recall.recall_id) or recall
@@ -242,7 +249,13 @@ class BatchPart:
     async def lift_recall(
         self, batch_number: int, recall_id: str, time: int, reason: str
     ) -> Recall | None:
-        await self._session.fetch(LIFT_RECALL, batch_number, recall_id, time, reason)
+        lifting = (batch_number, recall_id, time, reason)
+
+        async def work(transaction: Transaction) -> None:
+            if await transaction.row(LIFT_RECALL, *lifting) is not None:
+                await self._note(transaction, [lifted_fact(*lifting)])
+
+        await self._session.transact(work)
         return await self._recall(batch_number, recall_id)
 
     async def _recall(self, batch_number: int, recall_id: str) -> Recall | None:

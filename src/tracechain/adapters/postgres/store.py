@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from tracechain.adapters.postgres.audit import AuditPart
 from tracechain.adapters.postgres.batches import BatchPart
 from tracechain.adapters.postgres.directory import DirectoryPart
 from tracechain.adapters.postgres.events import EventPart
+from tracechain.adapters.postgres.log import LogPart
 from tracechain.adapters.postgres.public import PublicPart
 from tracechain.adapters.postgres.retention import RetentionPart
 from tracechain.adapters.postgres.scans import ScanPart
@@ -45,13 +47,23 @@ class PostgresStore(
     PublicPart,
     ApprovalPart,
     AuditPart,
+    LogPart,
     RetentionPart,
 ):
     """See tracechain.app.ports.Store."""
 
-    def __init__(self, session: Session, rules: ScanRules) -> None:
+    def __init__(
+        self,
+        session: Session,
+        rules: ScanRules,
+        *,
+        logs: bool,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
         self._session = session
         self._rules = rules
+        self._logs = logs
+        self._random = random_bytes
         self._months = asyncio.create_task(_keep_months(session))
 
     def within(self, principal: Principal) -> PostgresStore:
@@ -83,9 +95,12 @@ async def open_store(
     rules: ScanRules,
     *,
     connections: int = 8,
+    logs: bool = True,
+    random_bytes: Callable[[int], bytes] = os.urandom,
     transaction: Callable[[Any], Transaction] = Transaction,
 ) -> PostgresStore:
     """Opens the store at `url` and brings its schema up to date; for `transaction` see `connect`.
+    Without `logs` the facts that it keeps never get into the transparency log.
 
     Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW; and
     DataCorrupted STORE_CORRUPTED.
@@ -100,4 +115,4 @@ async def open_store(
     except BaseException:
         await session.close()
         raise
-    return PostgresStore(session, rules)
+    return PostgresStore(session, rules, logs=logs, random_bytes=random_bytes)

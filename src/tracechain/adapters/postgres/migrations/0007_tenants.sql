@@ -39,11 +39,20 @@ CREATE POLICY service ON report USING (current_setting('tracechain.tenant', true
 CREATE POLICY service ON audit USING (current_setting('tracechain.tenant', true) = 'service');
 CREATE POLICY service ON audit_default
     USING (current_setting('tracechain.tenant', true) = 'service');
--- Who may call and what signs is nobody's else, whoever calls.
+-- Who may call and what signs is the service's alone, whoever calls.
 CREATE POLICY service ON credential USING (current_setting('tracechain.tenant', true) = 'service');
 CREATE POLICY service ON issuer_key USING (current_setting('tracechain.tenant', true) = 'service');
 CREATE POLICY service ON service_secret
     USING (current_setting('tracechain.tenant', true) = 'service');
+-- The log as well: it holds who supplies whom, opened. What is done for a tenant leaves its facts.
+CREATE POLICY service ON log_pending USING (current_setting('tracechain.tenant', true) = 'service');
+CREATE POLICY service ON log_state USING (current_setting('tracechain.tenant', true) = 'service');
+CREATE POLICY service ON log_leaf USING (current_setting('tracechain.tenant', true) = 'service');
+CREATE POLICY service ON log_tile USING (current_setting('tracechain.tenant', true) = 'service');
+CREATE POLICY service ON log_link USING (current_setting('tracechain.tenant', true) = 'service');
+CREATE POLICY service ON log_chain USING (current_setting('tracechain.tenant', true) = 'service');
+CREATE POLICY anybody ON log_pending FOR INSERT
+    WITH CHECK (current_setting('tracechain.tenant', true) <> '');
 
 -- An issuer's own.
 CREATE POLICY issuer ON product
@@ -103,6 +112,12 @@ ALTER TABLE report ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE credential ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE issuer_key ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE service_secret ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE log_pending ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE log_state ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE log_leaf ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE log_tile ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE log_link ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE log_chain ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE audit ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 -- A month that is named itself obeys its own policies: it has none, so it is reached through its
 -- parent alone. Months to come are made like this.
