@@ -380,7 +380,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         SupervisionServicer(recalling, reporting),
     ]
     limits = Limits(rates(settings), make_buckets)
-    admission = Admission(settings.max_calls, settings.max_streams)
+    admission = Admission(
+        settings.max_calls, settings.max_streams, settings.client_calls, settings.client_streams
+    )
     authenticating = Authenticating(credentials, bearer_tokens(settings, fetch, visibility))
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
@@ -572,6 +574,8 @@ async def serve(
             app.site,
             s.http_listen,
             max_connections=s.http_connections,
+            # All come from the proxy where there is one: it has to see to that.
+            max_client_connections=0 if s.http_proxies else s.client_connections,
             allow_plaintext=s.allow_plaintext,
             tls=tls.context() if tls else None,
             shared_port=shared_port,
