@@ -295,7 +295,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     caches = CacheStack(layers)
     changes = Changes(caches)
 
-    visibility = Visibility(store, store)
+    visibility = Visibility(store)
     roots = PlatformRoots(store, vault, clock, settings.resolver)
     await roots.refresh()
     await roots.certify_all()
@@ -348,7 +348,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     claiming = Claiming(proofs.prove, facts, issue_times, store, digester, clock)
     press = Press(vault, settings.sign_processes or os.cpu_count() or 1)
     labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
-    products = Products(store, store, visibility, changes, clock)
+    products = Products(store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
     labelling = Labelling(store, keyring, visibility, press, labels, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
@@ -392,7 +392,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         LogServicer(published, Openings(store, published, visibility, reading, recalling)),
     ]
     limits = Limits(rates(settings), make_buckets)
-    admission = Admission(settings.max_calls, settings.max_streams)
+    admission = Admission(
+        settings.max_calls, settings.max_streams, settings.client_calls, settings.client_streams
+    )
     authenticating = Authenticating(credentials, bearer_tokens(settings, fetch, visibility))
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
@@ -589,6 +591,8 @@ async def serve(
             app.site,
             s.http_listen,
             max_connections=s.http_connections,
+            # All come from the proxy where there is one: it has to see to that.
+            max_client_connections=0 if s.http_proxies else s.client_connections,
             allow_plaintext=s.allow_plaintext,
             tls=tls.context() if tls else None,
             shared_port=shared_port,

@@ -59,6 +59,8 @@ _CURES = {
     "export` and `import` move this store there.",
     "CITUS_MISSING": "On the coordinator: load citus by shared_preload_libraries, then "
     "`CREATE EXTENSION citus` in this database.",
+    "WORKERS_SEE_NOTHING": "On each worker, as a superuser: ALTER ROLE, the one of store_url, SET "
+    "tracechain.tenant = 'service'; see docs/scale.md.",
     "DISTRIBUTED_OTHERWISE": "Bring the table back with `SELECT undistribute_table('…')`, then "
     "distribute again.",
     "LOG_KEY_MISSING": "Make it first: `tracechain log init`, or `tracechain witness init`.",

@@ -180,6 +180,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Nobody decided the proposal in time."""
     ERROR_REASON_APPROVAL_DECIDED: _ErrorReason.ValueType  # 131
     """The proposal was approved."""
+    ERROR_REASON_PROPOSER_REVOKED: _ErrorReason.ValueType  # 132
+    """The credential that proposed it was revoked since; reject it, and propose anew what is wanted."""
     ERROR_REASON_KEY_RETIRED: _ErrorReason.ValueType  # 127
     """The key is retired; that cannot be undone."""
     ERROR_REASON_INVALID_QUANTITY: _ErrorReason.ValueType  # 140
@@ -344,6 +346,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Too few of the witnesses cosigned that the policy asks for."""
     ERROR_REASON_UNSUPPORTED_ALGORITHM: _ErrorReason.ValueType  # 311
     """This build cannot verify signatures of that algorithm."""
+    ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
+    """Not an entry of this service's log, or not in its one spelling."""
     ERROR_REASON_LOG_KEY_MISSING: _ErrorReason.ValueType  # 330
     """There is no file of keys that sign the log's checkpoints, or cosign them."""
     ERROR_REASON_LOG_KEY_UNREADABLE: _ErrorReason.ValueType  # 331
@@ -362,8 +366,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The store has not a tile that its tree has."""
     ERROR_REASON_WITNESS_UNAVAILABLE: _ErrorReason.ValueType  # 338
     """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
-    ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
-    """Not an entry of this service's log, or not in its one spelling."""
     ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 360
     """The log has published no checkpoint yet."""
     ERROR_REASON_LEAF_NOT_FOUND: _ErrorReason.ValueType  # 361
@@ -382,8 +384,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This service proves no verdicts by its log."""
     ERROR_REASON_CODE_NOT_ISSUED: _ErrorReason.ValueType  # 368
     """The code was not issued, so that nothing is there to be proved."""
-    ERROR_REASON_LOG_TILE_MISSING: _ErrorReason.ValueType  # 337
-    """The store has not a tile that its tree has."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -549,6 +549,8 @@ ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 130
 """Nobody decided the proposal in time."""
 ERROR_REASON_APPROVAL_DECIDED: ErrorReason.ValueType  # 131
 """The proposal was approved."""
+ERROR_REASON_PROPOSER_REVOKED: ErrorReason.ValueType  # 132
+"""The credential that proposed it was revoked since; reject it, and propose anew what is wanted."""
 ERROR_REASON_KEY_RETIRED: ErrorReason.ValueType  # 127
 """The key is retired; that cannot be undone."""
 ERROR_REASON_INVALID_QUANTITY: ErrorReason.ValueType  # 140
@@ -713,6 +715,8 @@ ERROR_REASON_QUORUM_NOT_MET: ErrorReason.ValueType  # 310
 """Too few of the witnesses cosigned that the policy asks for."""
 ERROR_REASON_UNSUPPORTED_ALGORITHM: ErrorReason.ValueType  # 311
 """This build cannot verify signatures of that algorithm."""
+ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
+"""Not an entry of this service's log, or not in its one spelling."""
 ERROR_REASON_LOG_KEY_MISSING: ErrorReason.ValueType  # 330
 """There is no file of keys that sign the log's checkpoints, or cosign them."""
 ERROR_REASON_LOG_KEY_UNREADABLE: ErrorReason.ValueType  # 331
@@ -731,8 +735,6 @@ ERROR_REASON_LOG_TILE_MISSING: ErrorReason.ValueType  # 337
 """The store has not a tile that its tree has."""
 ERROR_REASON_WITNESS_UNAVAILABLE: ErrorReason.ValueType  # 338
 """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
-ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
-"""Not an entry of this service's log, or not in its one spelling."""
 ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 360
 """The log has published no checkpoint yet."""
 ERROR_REASON_LEAF_NOT_FOUND: ErrorReason.ValueType  # 361
@@ -751,6 +753,4 @@ ERROR_REASON_PROOFS_DISABLED: ErrorReason.ValueType  # 367
 """This service proves no verdicts by its log."""
 ERROR_REASON_CODE_NOT_ISSUED: ErrorReason.ValueType  # 368
 """The code was not issued, so that nothing is there to be proved."""
-ERROR_REASON_LOG_TILE_MISSING: ErrorReason.ValueType  # 337
-"""The store has not a tile that its tree has."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
