@@ -1,0 +1,129 @@
+"""The copy of a log as a folder that any file server can serve.
+
+Promises that at every moment, whoever is killed, the folder is the whole tree of its `checkpoint`:
+each file is there whole or not at all, and a checkpoint only after all its tiles. What is not the
+log's lies in `.mirror`: the checkpoint that is being fetched, and evidence.
+
+C2SP tlog-tiles, sections APIs and Partial Tiles: a partial tile stays until the full one is there,
+for readers who hold an older checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tracechain.adapters.log.durable import held, replace, sync_folders
+from tracechain.adapters.log.evidence import keep_fork
+from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.log.fork import Fork
+from tracechain.domain.log.tiles import WIDTH, Bundle, Tile, encode_entries
+
+
+class MirrorFolder:
+    """See tracechain.app.log.mirroring.Copy."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._own = folder / ".mirror"
+        self._drafts = self._own / "drafts"
+        self._pending = self._own / "pending"
+        self._checkpoint = folder / "checkpoint"
+        # Folders whose names may not be on the disk yet.
+        self._touched: set[Path] = set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other mirrors away. Raises FailedPrecondition FOLDER_IN_USE."""
+        with held(self._own):
+            # What was being written when a process was killed.
+            shutil.rmtree(self._drafts, ignore_errors=True)
+            self._drafts.mkdir()
+            yield
+
+    async def checkpoint(self) -> bytes | None:
+        """See Copy."""
+        return await asyncio.to_thread(_content, self._checkpoint)
+
+    async def pending(self) -> bytes | None:
+        """See Copy."""
+        return await asyncio.to_thread(_content, self._pending)
+
+    async def read(self, item: Tile | Bundle) -> bytes | None:
+        """See Copy."""
+        return await asyncio.to_thread(self._read, item)
+
+    async def put(self, item: Tile | Bundle, content: bytes) -> None:
+        """See Copy."""
+        await asyncio.to_thread(self._put, item, content)
+
+    async def put_pending(self, note: bytes) -> None:
+        """See Copy."""
+        await asyncio.to_thread(self._put_pending, note)
+
+    async def publish(self) -> None:
+        """See Copy."""
+        await asyncio.to_thread(self._publish)
+
+    async def keep(self, fork: Fork) -> str:
+        """See Copy."""
+        return await asyncio.to_thread(keep_fork, self._own / "evidence", fork)
+
+    def _read(self, item: Tile | Bundle) -> bytes | None:
+        path = self._folder / item.path
+        self._touch(path.parent)
+        content = _content(path)
+        if content is None and item.width < WIDTH:
+            return self._of_full(item)
+        return content
+
+    def _of_full(self, item: Tile | Bundle) -> bytes | None:
+        """A partial one from the full one that took its place; None where there is none."""
+        full = Tile(item.level, item.index) if isinstance(item, Tile) else Bundle(item.index)
+        content = _content(self._folder / full.path)
+        if content is None:
+            return None
+        try:
+            if isinstance(full, Tile):
+                return b"".join(full.some(content, 0, item.width))
+            return encode_entries(full.entries(content)[: item.width])
+        except InvalidArgument:
+            return None  # damaged, so it is not there
+
+    def _put(self, item: Tile | Bundle, content: bytes) -> None:
+        path = self._folder / item.path
+        if path.parent not in self._touched:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._touch(path.parent)
+        replace(path, content, self._drafts / item.path.replace("/", "-"))
+        if item.width == WIDTH:
+            partial = path.with_name(f"{path.name}.p")
+            shutil.rmtree(partial, ignore_errors=True)
+            self._touched.discard(partial)
+
+    def _put_pending(self, note: bytes) -> None:
+        replace(self._pending, note, self._drafts / "pending")
+        sync_folders([self._own])
+
+    def _publish(self) -> None:
+        touched, self._touched = self._touched, set()
+        sync_folders(folder for folder in touched if folder.is_dir())
+        self._pending.replace(self._checkpoint)
+        sync_folders([self._folder, self._own])
+
+    def _touch(self, folder: Path) -> None:
+        if folder not in self._touched:
+            # A folder that was made is a name in the one above it.
+            self._touched.update(
+                above for above in (folder, *folder.parents) if above.is_relative_to(self._folder)
+            )
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
