@@ -23,6 +23,8 @@ from tracechain.cli import (
     keys,
     labels,
     links,
+    log,
+    mirror,
     recall,
     register,
     reports,
@@ -59,6 +61,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
+app.add_typer(log.app, name="log")
+app.command()(mirror.mirror)
 app.command()(config.config)
 
 

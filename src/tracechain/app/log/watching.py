@@ -11,7 +11,7 @@ What a watch cannot see: a history that is shown to others alone. Witnesses are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tracechain.app.log.following import Course, Signed, TiledLog, compare, kept, proved_edge
@@ -77,28 +77,33 @@ class Look:
     unreachable: str = ""
 
 
-@dataclass(slots=True)
 class Watch:
     """A watch over one log. `policy` names no other log (`of_one_log`); `clock` tells POSIX
     seconds; for `silence` seconds (0: for ever) the log may show nothing new."""
 
-    log: TiledLog
-    notebook: Notebook
-    policy: Policy
-    clock: Callable[[], float]
-    silence: int = 0
-    _standing: dict[str, Alarm] = field(default_factory=dict)
-    _started: int | None = None
+    def __init__(
+        self,
+        log: TiledLog,
+        notebook: Notebook,
+        policy: Policy,
+        clock: Callable[[], float],
+        silence: int = 0,
+    ) -> None:
+        self._log = log
+        self._notebook = notebook
+        self._policy = policy
+        self._clock = clock
+        self._silence = silence
+        self._started = int(clock())
+        self._standing: dict[str, Alarm] = {}
 
     async def look(self) -> Look:
         """Looks once. Raises DataCorrupted STATE_DAMAGED, FailedPrecondition OTHER_LOG;
         InvalidArgument UNSUPPORTED_ALGORITHM: this build cannot check the policy's keys."""
-        now = int(self.clock())
-        if self._started is None:
-            self._started = now
-        memory = await self.notebook.memory() or Memory(None, self._started)
+        now = int(self._clock())
+        memory = await self._notebook.memory() or Memory(None, self._started)
         found: dict[str, Alarm] = {}
-        for where in await self.notebook.forks():
+        for where in await self._notebook.forks():
             found[FORK] = Alarm(FORK, f"the log signed two histories: {where}", where)
         unreachable, after = "", memory
         try:
@@ -110,10 +115,10 @@ class Watch:
                 raise
             found[error.reason] = Alarm(error.reason, error.message)
         if after != memory:
-            await self.notebook.put_memory(after)
-        if self.silence and now - after.alive > self.silence:
+            await self._notebook.put_memory(after)
+        if self._silence and now - after.alive > self.silence:
             found[SILENCE] = Alarm(
-                SILENCE, f"nothing new for {now - after.alive} seconds, of {self.silence} allowed"
+                SILENCE, f"nothing new for {now - after.alive} seconds, of {self._silence} allowed"
             )
         return self._told(memory, after, found, unreachable)
 
@@ -122,32 +127,33 @@ class Watch:
     ) -> Look:
         raised = tuple(alarm for kind, alarm in found.items() if kind not in self._standing)
         # What could not be looked at is not known to be over.
-        over = () if unreachable else tuple(kind for kind in self._standing if kind not in found)
-        self._standing = {**({} if not unreachable else self._standing), **found}
+        earlier = self._standing if unreachable else {}
+        cleared = tuple(kind for kind in self._standing if kind not in earlier | found)
+        self._standing = earlier | found
         largest = self._known(after)
-        grown = largest is not None and after.note != before.note
-        return Look(largest and largest.checkpoint, grown, raised, over, unreachable)
+        grown = after.note != before.note
+        return Look(largest.checkpoint if largest else None, grown, raised, cleared, unreachable)
 
     def _known(self, memory: Memory) -> Signed | None:
-        return None if memory.note is None else kept(self.policy, memory.note, "the watch's state")
+        return None if memory.note is None else kept(self._policy, memory.note, "the watch's state")
 
     async def _compare(self, memory: Memory, now: int, alarms: dict[str, Alarm]) -> Memory:
         """What is known after a look. Raises what shows that the note, or a tile, is not the
         log's."""
-        note = Note.parse(await self.log.checkpoint())
+        note = Note.parse(await self._log.checkpoint())
         witnessed: Mapping[str, int] = {}
         try:
-            accepted = self.policy.accept(note)
+            accepted = self._policy.accept(note)
             found, witnessed = Signed(note, accepted.checkpoint), accepted.witnessed
         except InvalidArgument as error:
             if error.reason != "QUORUM_NOT_MET":
                 raise
             alarms[error.reason] = Alarm(error.reason, error.message)
-            logs = [verifier(log.key) for log in self.policy.logs]
+            logs = [verifier(log.key) for log in self._policy.logs]
             found = Signed(note, verify_checkpoint(note, logs))
         known = self._known(memory)
         if known is None:
-            await proved_edge(self.log, found.checkpoint)
+            await proved_edge(self._log, found.checkpoint)
             course = Course.GROWN
         else:
             course = await self._course(known, found, alarms)
@@ -155,21 +161,20 @@ class Watch:
         if course is Course.GROWN:
             memory, alive = replace(memory, note=note.encode()), now
         if course in (Course.GROWN, Course.SAME):
-            fresh = freshness(self.policy, witnessed, now)
-            alive = max(alive, fresh)
+            alive = max(alive, freshness(self._policy, witnessed, now))
         return replace(memory, alive=alive)
 
     async def _course(self, known: Signed, found: Signed, alarms: dict[str, Alarm]) -> Course:
         """How the log goes on; a fork or a rollback is in `alarms` then."""
         try:
-            course, fork = await compare(self.log, known, found)
+            course, fork = await compare(self._log, known, found)
         except TracechainError:
             if found.size >= known.size:
                 raise
             # It went back, and does not serve any more what it went back from.
             course, fork = Course.ROLLBACK, None
         if fork:
-            where = await self.notebook.keep(fork)
+            where = await self._notebook.keep(fork)
             alarms[FORK] = Alarm(
                 FORK,
                 f"the log signed two histories, one of {known.size} entries and one of "
@@ -177,7 +182,7 @@ class Watch:
                 where,
             )
         elif course is Course.ROLLBACK:
-            where = await self.notebook.keep_rollback(known.note, found.note)
+            where = await self._notebook.keep_rollback(known.note, found.note)
             alarms[ROLLBACK] = Alarm(
                 ROLLBACK,
                 f"the log shows {found.size} entries, after it had signed {known.size}",

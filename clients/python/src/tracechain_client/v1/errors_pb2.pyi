@@ -344,6 +344,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Too few of the witnesses cosigned that the policy asks for."""
     ERROR_REASON_UNSUPPORTED_ALGORITHM: _ErrorReason.ValueType  # 311
     """This build cannot verify signatures of that algorithm."""
+    ERROR_REASON_FALSE_TILE: _ErrorReason.ValueType  # 330
+    """A tile that a log serves does not lead to the root that it signed."""
+    ERROR_REASON_FALSE_ENTRY: _ErrorReason.ValueType  # 331
+    """An entry that a log serves is not the one that the root leads to which it signed."""
+    ERROR_REASON_LOG_FORK: _ErrorReason.ValueType  # 332
+    """A log signed two histories; the evidence was kept."""
+    ERROR_REASON_LOG_ROLLBACK: _ErrorReason.ValueType  # 333
+    """A log shows a smaller tree than it had signed."""
+    ERROR_REASON_LOG_UNREACHABLE: _ErrorReason.ValueType  # 334
+    """A log does not answer, or refuses."""
+    ERROR_REASON_INVALID_LOG_URL: _ErrorReason.ValueType  # 335
+    """Not an https address of a log; http leads to this machine alone."""
+    ERROR_REASON_UNKNOWN_LOG: _ErrorReason.ValueType  # 336
+    """The policy names no log that could be meant, or several."""
+    ERROR_REASON_OTHER_LOG: _ErrorReason.ValueType  # 337
+    """What was kept is of another log, or of a key that the policy has no more."""
+    ERROR_REASON_STATE_DAMAGED: _ErrorReason.ValueType  # 338
+    """What a mirror or a watch kept is not what it wrote."""
+    ERROR_REASON_FOLDER_IN_USE: _ErrorReason.ValueType  # 339
+    """Another process works in the folder."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -673,4 +693,24 @@ ERROR_REASON_QUORUM_NOT_MET: ErrorReason.ValueType  # 310
 """Too few of the witnesses cosigned that the policy asks for."""
 ERROR_REASON_UNSUPPORTED_ALGORITHM: ErrorReason.ValueType  # 311
 """This build cannot verify signatures of that algorithm."""
+ERROR_REASON_FALSE_TILE: ErrorReason.ValueType  # 330
+"""A tile that a log serves does not lead to the root that it signed."""
+ERROR_REASON_FALSE_ENTRY: ErrorReason.ValueType  # 331
+"""An entry that a log serves is not the one that the root leads to which it signed."""
+ERROR_REASON_LOG_FORK: ErrorReason.ValueType  # 332
+"""A log signed two histories; the evidence was kept."""
+ERROR_REASON_LOG_ROLLBACK: ErrorReason.ValueType  # 333
+"""A log shows a smaller tree than it had signed."""
+ERROR_REASON_LOG_UNREACHABLE: ErrorReason.ValueType  # 334
+"""A log does not answer, or refuses."""
+ERROR_REASON_INVALID_LOG_URL: ErrorReason.ValueType  # 335
+"""Not an https address of a log; http leads to this machine alone."""
+ERROR_REASON_UNKNOWN_LOG: ErrorReason.ValueType  # 336
+"""The policy names no log that could be meant, or several."""
+ERROR_REASON_OTHER_LOG: ErrorReason.ValueType  # 337
+"""What was kept is of another log, or of a key that the policy has no more."""
+ERROR_REASON_STATE_DAMAGED: ErrorReason.ValueType  # 338
+"""What a mirror or a watch kept is not what it wrote."""
+ERROR_REASON_FOLDER_IN_USE: ErrorReason.ValueType  # 339
+"""Another process works in the folder."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
