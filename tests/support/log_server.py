@@ -62,6 +62,11 @@ class LogServer:
     asked: list[str] = field(default_factory=list)
     told: list[dict[str, str]] = field(default_factory=list)
 
+    def empty(self) -> None:
+        """Serves nothing, and was asked nothing."""
+        for state in (self.files, self.instead, self.asked, self.told):
+            state.clear()
+
     def answer(self, path: str) -> Answer:
         """What is answered at a path."""
         if path in self.instead:
@@ -130,6 +135,7 @@ def log_server() -> Iterator[LogServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             path = self.path.lstrip("/")

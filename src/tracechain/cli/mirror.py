@@ -41,7 +41,7 @@ def mirror(
     interval: Interval = 5.0,
     as_json: AsJson = False,
 ) -> None:
-    """Follow a log and keep all of it: checkpoint, tiles and entries, each proved before it is kept.
+    """Follow a log and keep all of it, each tile and entry proved before it is kept.
 
     Works with every log that is served as C2SP tlog-tiles. A fork ends it; what may pass is said
     once, and tried again.

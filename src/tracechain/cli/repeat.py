@@ -53,5 +53,7 @@ async def repeat(work: Callable[[], Awaitable[bool]], interval: float) -> None:
 
 
 async def _for_ever(work: Callable[[], Awaitable[bool]], interval: float) -> None:
-    while not await work():
+    while True:
+        if await work():
+            return
         await asyncio.sleep(interval)

@@ -44,7 +44,7 @@ def watch(
     ] = 86_400,
     as_json: AsJson = False,
 ) -> None:
-    """Watch a log and shout when it lies: a fork, a rollback, silence, a false signature, no quorum.
+    """Watch a log, and shout on a fork, a rollback, silence, a false signature, no quorum.
 
     What is wrong goes to standard error, and with --json all of it as lines to standard output.
     The status is 3 where anything was wrong. A fork ends the watch; its evidence is kept, and

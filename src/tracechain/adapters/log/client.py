@@ -197,7 +197,7 @@ def _prefix(text: str) -> str:
         url = httpx.URL(text)
     except (httpx.InvalidURL, ValueError):
         raise _no_url("is no URL") from None
-    if url.scheme not in ("https", "http") or not url.host:
+    if url.scheme not in ("https", "http") or not url.host or (url.port or 1) > 0xFFFF:
         raise _no_url("is not of the form https://host/prefix")
     if url.userinfo or url.query or url.fragment:
         raise _no_url("has more than a host and a path")

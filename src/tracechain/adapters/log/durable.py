@@ -8,27 +8,35 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tracechain.domain.errors import FailedPrecondition
 
+# So many files at most are made to last one by one; the disk takes a turn for each.
+_FEW = 64
 
-def replace(path: Path, content: bytes, draft: Path) -> None:
-    """Gives a file this content in one step, once the disk has it; until then it lies at `draft`,
-    in the same file system, where nobody else writes. The name lasts after `sync_folders`."""
+
+def replace(path: Path, content: bytes, draft: Path, *, lasting: bool = True) -> None:
+    """Gives a file this content in one step. It is written at `draft`, in the same file system,
+    where nobody else writes. With `lasting` a power cut finds the old content or the new one, and
+    the new one after `sync` of the folder; without, anything until `sync` of both."""
     with draft.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(draft, path)
 
 
-def sync_folders(folders: Iterable[Path]) -> None:
-    """What these folders hold by now outlasts a power cut."""
-    for folder in folders:
-        handle = os.open(folder, os.O_RDONLY)
+def sync(paths: Collection[Path]) -> None:
+    """What these files and folders hold by now outlasts a power cut."""
+    if len(paths) > _FEW:
+        os.sync()
+        return
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

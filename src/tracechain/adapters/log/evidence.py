@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from tracechain.adapters.log.durable import replace, sync_folders
+from tracechain.adapters.log.durable import replace, sync
 from tracechain.domain.log.fork import Fork
 
 
@@ -23,4 +23,4 @@ def keep(path: Path, content: bytes) -> None:
     """Keeps a file, durably, in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, content, path.with_name(f".{path.name}.new"))
-    sync_folders([path.parent, path.parent.parent])
+    sync([path.parent, path.parent.parent])

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tracechain.adapters.log.durable import held, replace, sync_folders
+from tracechain.adapters.log.durable import held, replace, sync
 from tracechain.adapters.log.evidence import keep_fork
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.log.fork import Fork
@@ -32,8 +32,10 @@ class MirrorFolder:
         self._drafts = self._own / "drafts"
         self._pending = self._own / "pending"
         self._checkpoint = folder / "checkpoint"
-        # Folders whose names may not be on the disk yet.
+        # Files and folders that may not be on the disk yet, and folders of partial ones that are
+        # over once they are.
         self._touched: set[Path] = set()
+        self._over: set[Path] = set()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -60,6 +62,10 @@ class MirrorFolder:
         """See Copy."""
         await asyncio.to_thread(self._put, item, content)
 
+    async def confirm(self, item: Tile | Bundle) -> None:
+        """See Copy."""
+        self._touch(item)
+
     async def put_pending(self, note: bytes) -> None:
         """See Copy."""
         await asyncio.to_thread(self._put_pending, note)
@@ -73,9 +79,7 @@ class MirrorFolder:
         return await asyncio.to_thread(keep_fork, self._own / "evidence", fork)
 
     def _read(self, item: Tile | Bundle) -> bytes | None:
-        path = self._folder / item.path
-        self._touch(path.parent)
-        content = _content(path)
+        content = _content(self._folder / item.path)
         if content is None and item.width < WIDTH:
             return self._of_full(item)
         return content
@@ -95,31 +99,31 @@ class MirrorFolder:
 
     def _put(self, item: Tile | Bundle, content: bytes) -> None:
         path = self._folder / item.path
-        if path.parent not in self._touched:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._touch(path.parent)
-        replace(path, content, self._drafts / item.path.replace("/", "-"))
-        if item.width == WIDTH:
-            partial = path.with_name(f"{path.name}.p")
-            shutil.rmtree(partial, ignore_errors=True)
-            self._touched.discard(partial)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not lasting one by one: until it is published it is proved again before it is believed.
+        replace(path, content, self._drafts / item.path.replace("/", "-"), lasting=False)
+        self._touch(item)
 
     def _put_pending(self, note: bytes) -> None:
         replace(self._pending, note, self._drafts / "pending")
-        sync_folders([self._own])
+        sync([self._own])
 
     def _publish(self) -> None:
         touched, self._touched = self._touched, set()
-        sync_folders(folder for folder in touched if folder.is_dir())
+        over, self._over = self._over, set()
+        sync([path for path in touched if path.exists()])
+        for folder in over:
+            shutil.rmtree(folder, ignore_errors=True)
         self._pending.replace(self._checkpoint)
-        sync_folders([self._folder, self._own])
+        sync([self._folder, self._own])
 
-    def _touch(self, folder: Path) -> None:
-        if folder not in self._touched:
-            # A folder that was made is a name in the one above it.
-            self._touched.update(
-                above for above in (folder, *folder.parents) if above.is_relative_to(self._folder)
-            )
+    def _touch(self, item: Tile | Bundle) -> None:
+        path = self._folder / item.path
+        self._touched.add(path)
+        # A folder that was made is a name in the one above it.
+        self._touched.update(up for up in path.parents if up.is_relative_to(self._folder))
+        if item.width == WIDTH:
+            self._over.add(path.with_name(f"{path.name}.p"))
 
 
 def _content(path: Path) -> bytes | None:

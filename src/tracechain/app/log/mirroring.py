@@ -65,7 +65,11 @@ class Copy(Protocol):
         it is not there. Whether it is undamaged is for the reader to find out."""
 
     async def put(self, item: Tile | Bundle, content: bytes) -> None:
-        """Keeps it, in the place of what was there. A full one ends the partial ones before it."""
+        """Keeps it, in the place of what was there. Once a full one is published the partial ones
+        before it are over."""
+
+    async def confirm(self, item: Tile | Bundle) -> None:
+        """What is kept of it is right: it is as if it had been put now."""
 
     async def put_pending(self, note: bytes) -> None:
         """Keeps a note for `publish`, durably."""
@@ -158,7 +162,10 @@ class Mirror:
         """Keeps all that the tree has and the tree of size `old` has not, the highest first."""
         size = checkpoint.size
         for tile, content in (await proved_edge(self._log, checkpoint)).items():
-            await self._copy.put(tile, content)
+            if content != await self._copy.read(tile):
+                await self._copy.put(tile, content)
+            else:
+                await self._copy.confirm(tile)
         for level in reversed(range(LEVELS)):
             full = (tile for tile in tiles_at(level, size, old) if tile.width == WIDTH)
             await each(full, lambda tile: self._keep_tile(tile, size))
@@ -179,6 +186,7 @@ class Mirror:
         root = (await self._hashes(Tile(tile.level + 1, above, width)))[place]
         have = await self._copy.read(tile)
         if have is not None and _leads_to(tile, have, root):
+            await self._copy.confirm(tile)
             return
         content = await self._log.tile(tile)
         if not _leads_to(tile, content, root):
@@ -190,6 +198,7 @@ class Mirror:
         leaves = await self._hashes(Tile(0, bundle.index, bundle.width))
         have = await self._copy.read(bundle)
         if have is not None and _holds(bundle, have, leaves):
+            await self._copy.confirm(bundle)
             return
         content = await self._log.bundle(bundle)
         if (place := _first_false(bundle.entries(content), leaves)) is not None:

@@ -116,7 +116,7 @@ class Watch:
             found[error.reason] = Alarm(error.reason, error.message)
         if after != memory:
             await self._notebook.put_memory(after)
-        if self._silence and now - after.alive > self.silence:
+        if self._silence and now - after.alive > self._silence:
             found[SILENCE] = Alarm(
                 SILENCE, f"nothing new for {now - after.alive} seconds, of {self._silence} allowed"
             )
