@@ -24,6 +24,7 @@ from tests.support.log_server import (
     signed_checkpoint,
     tree_files,
 )
+from tests.support.mirrored import assert_whole, kept
 from tracechain.adapters.log.client import HttpLog, Pace
 from tracechain.adapters.log.mirror_folder import MirrorFolder
 from tracechain.app.log.following import of_one_log
@@ -36,7 +37,7 @@ from tracechain.domain.log.fork import Fork
 from tracechain.domain.log.merkle import EMPTY_ROOT
 from tracechain.domain.log.note import Note, NoteSigner, VerifierKey
 from tracechain.domain.log.policy import Policy
-from tracechain.domain.log.tiles import bundles, tiles
+from tracechain.domain.log.tiles import tiles
 
 DATA = Path(__file__).parents[1] / "data"
 TESSERA = DATA / "tessera" / "log"
@@ -70,38 +71,6 @@ async def refused(server: LogServer, folder: Path, policy: bytes = b"") -> Trace
     assert {path: after.get(path) for path in before} == before
     assert_whole(folder)
     return caught.value
-
-
-def kept(folder: Path) -> dict[str, bytes]:
-    """What a file server would serve of a folder, by path."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".mirror" not in path.parts
-    }
-
-
-def assert_whole(folder: Path) -> None:
-    """Every reader of the folder's checkpoint finds the tree that it speaks of."""
-    files = kept(folder)
-    if "checkpoint" not in files:
-        return
-    found = Checkpoint.parse(Note.parse(files["checkpoint"]).text)
-    entries: list[bytes] = []
-    for bundle in bundles(found.size):
-        # Section Partial Tiles: a full one stands in for a partial one.
-        full = files.get(bundle.path.partition(".p/")[0])
-        some = bundle.entries(files[bundle.path]) if bundle.path in files else None
-        if some is None:
-            assert full is not None
-            some = type(bundle)(bundle.index).entries(full)[: bundle.width]
-        entries.extend(some)
-    want, root = tree_files(entries)
-    assert root == found.root
-    for path, content in want.items():
-        full_path = path.partition(".p/")[0]
-        have = files[path] if path in files else files[full_path][: len(content)]
-        assert have == content
 
 
 # --- logs of others

@@ -344,6 +344,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Too few of the witnesses cosigned that the policy asks for."""
     ERROR_REASON_UNSUPPORTED_ALGORITHM: _ErrorReason.ValueType  # 311
     """This build cannot verify signatures of that algorithm."""
+    ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
+    """Not an entry of this service's log, or not in its one spelling."""
     ERROR_REASON_FALSE_TILE: _ErrorReason.ValueType  # 330
     """A tile that a log serves does not lead to the root that it signed."""
     ERROR_REASON_FALSE_ENTRY: _ErrorReason.ValueType  # 331
@@ -693,6 +695,8 @@ ERROR_REASON_QUORUM_NOT_MET: ErrorReason.ValueType  # 310
 """Too few of the witnesses cosigned that the policy asks for."""
 ERROR_REASON_UNSUPPORTED_ALGORITHM: ErrorReason.ValueType  # 311
 """This build cannot verify signatures of that algorithm."""
+ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
+"""Not an entry of this service's log, or not in its one spelling."""
 ERROR_REASON_FALSE_TILE: ErrorReason.ValueType  # 330
 """A tile that a log serves does not lead to the root that it signed."""
 ERROR_REASON_FALSE_ENTRY: ErrorReason.ValueType  # 331
