@@ -10,7 +10,7 @@ from tests.support.command import start
 from tests.support.log_server import LogServer, TestLog, log_server, policy_of
 from tests.support.mirrored import assert_whole, kept
 
-ROUNDS = 4
+ROUNDS = 3
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
