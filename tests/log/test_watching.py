@@ -32,7 +32,7 @@ from tracechain.domain.log.policy import Policy
 DATA = Path(__file__).parents[1] / "data"
 TESSERA = DATA / "tessera" / "log"
 TESSERA_KEY = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
-QUICK = Pace(attempts=2, timeout=5, first=0.001, most=0.001)
+QUICK = Pace(attempts=2, timeout=30, first=0.001, most=0.001)
 NOW = 1_790_000_000
 
 

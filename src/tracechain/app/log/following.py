@@ -14,7 +14,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from tracechain.domain.errors import DataCorrupted, FailedPrecondition, InvalidArgument
+from tracechain.domain.errors import (
+    DataCorrupted,
+    FailedPrecondition,
+    InvalidArgument,
+    TracechainError,
+)
 from tracechain.domain.log.checkpoint import Checkpoint, verify_checkpoint
 from tracechain.domain.log.cosignature import verifier
 from tracechain.domain.log.fork import Fork
@@ -36,17 +41,19 @@ T = TypeVar("T")
 AT_ONCE = 8
 
 
-class TiledLog(Protocol):
-    """A log as it is served (C2SP tlog-tiles). Nothing that it gives is proved.
+class Tiles(Protocol):
+    """Where the tiles of a tree are. Nothing that it gives is proved."""
 
-    All raise Unavailable LOG_UNREACHABLE, after having tried again: no answer, or a refusal.
-    """
+    async def tile(self, tile: Tile) -> bytes:
+        """The hashes of a tile, as many as it has. Raises InvalidArgument MALFORMED_TILE: it has
+        others; Unavailable LOG_UNREACHABLE, after having tried again: no answer, or a refusal."""
+
+
+class TiledLog(Tiles, Protocol):
+    """A log as it is served (C2SP tlog-tiles). All raise Unavailable LOG_UNREACHABLE likewise."""
 
     async def checkpoint(self) -> bytes:
         """The note. Raises InvalidArgument MALFORMED_NOTE: no note can be so."""
-
-    async def tile(self, tile: Tile) -> bytes:
-        """The hashes of a tile, as many as it has. Raises InvalidArgument MALFORMED_TILE."""
 
     async def bundle(self, bundle: Bundle) -> bytes:
         """A bundle, uncompressed. Raises InvalidArgument MALFORMED_TILE: longer than one is."""
@@ -112,7 +119,7 @@ def kept(policy: Policy, data: bytes, where: str) -> Signed:
     return Signed(note, checkpoint)
 
 
-async def proved_edge(log: TiledLog, checkpoint: Checkpoint) -> dict[Tile, bytes]:
+async def proved_edge(log: Tiles, checkpoint: Checkpoint) -> dict[Tile, bytes]:
     """The partial tiles of a tree, from which its root follows.
 
     Raises DataCorrupted FALSE_TILE: it follows that they are not the tree's; and as TiledLog does.
@@ -123,14 +130,20 @@ async def proved_edge(log: TiledLog, checkpoint: Checkpoint) -> dict[Tile, bytes
     return contents
 
 
-async def compare(log: TiledLog, known: Signed, found: Signed) -> tuple[Course, Fork | None]:
+async def compare(log: Tiles, known: Signed, found: Signed) -> tuple[Course, Fork | None]:
     """How what was found stands to what is known, and the evidence where it is a fork.
 
     The tiles of the larger tree tell, proved by its root. Raises DataCorrupted FALSE_TILE: they
-    are not that tree's, so nothing is told; and as TiledLog does.
+    are not that tree's, so nothing is told; and as TiledLog does. Neither where the log went back:
+    it need not serve any more what it went back from, and that it did is told all the same.
     """
     smaller, larger = sorted((known, found), key=lambda signed: signed.size)
-    prefix, proof = await _prefix(log, smaller.size, larger.checkpoint)
+    try:
+        prefix, proof = await _prefix(log, smaller.size, larger.checkpoint)
+    except TracechainError:
+        if found.size < known.size:
+            return Course.ROLLBACK, None
+        raise
     if prefix != smaller.checkpoint.root:
         return Course.FORK, Fork(smaller.note, larger.note, prefix, proof)
     if found.size == known.size:
@@ -152,7 +165,7 @@ async def each(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None
             await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def _prefix(log: TiledLog, size: int, larger: Checkpoint) -> tuple[bytes, tuple[bytes, ...]]:
+async def _prefix(log: Tiles, size: int, larger: Checkpoint) -> tuple[bytes, tuple[bytes, ...]]:
     """The root over the first leaves of a tree, and the proof that it is."""
     if size == larger.size:
         return larger.root, ()
@@ -170,7 +183,7 @@ async def _prefix(log: TiledLog, size: int, larger: Checkpoint) -> tuple[bytes, 
     return prefix, tuple(proof)
 
 
-async def _read(log: TiledLog, tiles: Sequence[Tile]) -> dict[Tile, bytes]:
+async def _read(log: Tiles, tiles: Sequence[Tile]) -> dict[Tile, bytes]:
     contents: dict[Tile, bytes] = {}
 
     async def read(tile: Tile) -> None:

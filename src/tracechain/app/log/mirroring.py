@@ -23,6 +23,7 @@ from tracechain.app.log.following import (
     Course,
     Signed,
     TiledLog,
+    Tiles,
     compare,
     each,
     false_tile,
@@ -112,8 +113,10 @@ class Mirror:
         known = before if pending is None else kept(self._policy, pending, "the pending checkpoint")
         note = Note.parse(await self._log.checkpoint())
         found = Signed(note, self._policy.accept(note).checkpoint)
+        if before and found.size < before.size:
+            await self._continues(_Kept(self._copy), before, found)
         if known:
-            await self._continues(known, found)
+            await self._continues(self._log, known, found)
         if before and not (whole or pending) and before.note == note:
             return Mirrored(found.checkpoint, 0)
         await self._copy.put_pending(note.encode())
@@ -142,8 +145,8 @@ class Mirror:
             "STATE_DAMAGED", f"the mirror's tiles are not those of its checkpoint of {found.size}"
         )
 
-    async def _continues(self, known: Signed, found: Signed) -> None:
-        course, fork = await compare(self._log, known, found)
+    async def _continues(self, tiles: Tiles, known: Signed, found: Signed) -> None:
+        course, fork = await compare(tiles, known, found)
         if fork:
             where = await self._copy.keep(fork)
             raise DataCorrupted(
@@ -213,6 +216,16 @@ class Mirror:
     async def _hashes(self, tile: Tile) -> tuple[bytes, ...]:
         """The hashes of a tile that was kept a moment ago."""
         return tile.hashes(await self._copy.read(tile) or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """See Tiles: those of the copy, which has what a log that went back serves no more."""
+
+    copy: Copy
+
+    async def tile(self, tile: Tile) -> bytes:
+        return await self.copy.read(tile) or b""
 
 
 def _leads_to(tile: Tile, content: bytes, root: bytes) -> bool:

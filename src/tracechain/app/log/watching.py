@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tracechain.app.log.following import Course, Signed, TiledLog, compare, kept, proved_edge
-from tracechain.domain.errors import DataCorrupted, InvalidArgument, TracechainError, Unavailable
+from tracechain.domain.errors import DataCorrupted, InvalidArgument, Unavailable
 from tracechain.domain.log.checkpoint import Checkpoint, verify_checkpoint
 from tracechain.domain.log.cosignature import verifier
 from tracechain.domain.log.fork import Fork
@@ -166,13 +166,7 @@ class Watch:
 
     async def _course(self, known: Signed, found: Signed, alarms: dict[str, Alarm]) -> Course:
         """How the log goes on; a fork or a rollback is in `alarms` then."""
-        try:
-            course, fork = await compare(self._log, known, found)
-        except TracechainError:
-            if found.size >= known.size:
-                raise
-            # It went back, and does not serve any more what it went back from.
-            course, fork = Course.ROLLBACK, None
+        course, fork = await compare(self._log, known, found)
         if fork:
             where = await self._notebook.keep(fork)
             alarms[FORK] = Alarm(
