@@ -32,6 +32,7 @@ from tracechain.cli import (
     store,
     trace,
     verify,
+    witness,
 )
 from tracechain.cli.failure import explain, report
 
@@ -63,6 +64,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
 app.add_typer(log.app, name="log")
 app.command()(mirror.mirror)
+app.add_typer(witness.app, name="witness")
 app.command()(config.config)
 
 

@@ -1,7 +1,6 @@
-"""Files that are whole or not there, whoever is killed while they are written.
+"""Many files at a time, each whole or not there whoever is killed; and a folder for one process.
 
-A checkpoint that is kept by half, or before the tiles that it speaks of, would make a sound copy
-look like a false one, and a watch forget what it saw.
+`log_heads.write_durably` is for one file at a time.
 """
 
 from __future__ import annotations
@@ -12,21 +11,17 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tracechain.adapters.log_heads import sync_folder
 from tracechain.domain.errors import FailedPrecondition
 
-# So many files at most are made to last one by one; the disk takes a turn for each.
+# So many are made to last one by one; the disk takes a turn for each.
 _FEW = 64
 
 
-def replace(path: Path, content: bytes, draft: Path, *, lasting: bool = True) -> None:
+def replace(path: Path, content: bytes, draft: Path) -> None:
     """Gives a file this content in one step. It is written at `draft`, in the same file system,
-    where nobody else writes. With `lasting` a power cut finds the old content or the new one, and
-    the new one after `sync` of the folder; without, anything until `sync` of both."""
-    with draft.open("wb") as file:
-        file.write(content)
-        if lasting:
-            file.flush()
-            os.fsync(file.fileno())
+    where nobody else writes. A power cut leaves anything, until `sync` of it and its folder."""
+    draft.write_bytes(content)
     os.replace(draft, path)
 
 
@@ -36,11 +31,7 @@ def sync(paths: Collection[Path]) -> None:
         os.sync()
         return
     for path in paths:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(path)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from tracechain.adapters.log.durable import replace, sync
+from tracechain.adapters.log_heads import sync_folder, write_durably
 from tracechain.domain.log.fork import Fork
 
 
@@ -22,5 +22,5 @@ def keep_fork(folder: Path, fork: Fork) -> str:
 def keep(path: Path, content: bytes) -> None:
     """Keeps a file, durably, in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, content, path.with_name(f".{path.name}.new"))
-    sync([path.parent, path.parent.parent])
+    write_durably(path, content, 0o644)
+    sync_folder(path.parent.parent)

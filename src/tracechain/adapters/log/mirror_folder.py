@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tracechain.adapters.log.durable import held, replace, sync
 from tracechain.adapters.log.evidence import keep_fork
+from tracechain.adapters.log_heads import write_durably
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.log.fork import Fork
 from tracechain.domain.log.tiles import WIDTH, Bundle, Tile, encode_entries
@@ -43,6 +44,8 @@ class MirrorFolder:
         with held(self._own):
             # What was being written when a process was killed.
             shutil.rmtree(self._drafts, ignore_errors=True)
+            for draft in self._own.glob("pending.*"):
+                draft.unlink()
             self._drafts.mkdir()
             yield
 
@@ -101,12 +104,11 @@ class MirrorFolder:
         path = self._folder / item.path
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not lasting one by one: until it is published it is proved again before it is believed.
-        replace(path, content, self._drafts / item.path.replace("/", "-"), lasting=False)
+        replace(path, content, self._drafts / item.path.replace("/", "-"))
         self._touch(item)
 
     def _put_pending(self, note: bytes) -> None:
-        replace(self._pending, note, self._drafts / "pending")
-        sync([self._own])
+        write_durably(self._pending, note, 0o644)
 
     def _publish(self) -> None:
         touched, self._touched = self._touched, set()
