@@ -404,7 +404,9 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-STEPS = {"open": Path, "fsync": os, "replace": os, "mkdir": Path, "rmtree": shutil}
+STEPS = {
+    "open": Path, "unlink": Path, "mkdir": Path, "fsync": os, "replace": os, "rmtree": shutil,
+}  # fmt: skip
 
 
 @contextmanager
