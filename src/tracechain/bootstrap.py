@@ -62,6 +62,9 @@ from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
+from tracechain.app.log.openings import Openings
+from tracechain.app.log.published import PublishedLog
+from tracechain.app.log.verdict_proofs import VerdictProofs
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
 from tracechain.app.platform_root import PlatformRoots
@@ -96,6 +99,7 @@ from tracechain.rpc.capture import EventServicer
 from tracechain.rpc.connect import CONNECT_PREFIX, ConnectApp
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
+from tracechain.rpc.log import LogServicer
 from tracechain.rpc.openapi import OPENAPI_PATH, OpenApiDocument
 from tracechain.rpc.provenance import ProvenanceServicer
 from tracechain.rpc.server import RpcServer, Servicer
@@ -365,6 +369,10 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     photos = PillowPhotos()
     reporting = Reporting(store, resolver, photos, clock)
     notices = Notices(store, store, store)
+    published = PublishedLog(store)
+    verdict_proofs = VerdictProofs(
+        store, published, prover, proofs.prove, enabled=settings.verdict_proofs
+    )
 
     approving = Approving(
         store, clock, four_eyes(settings), settings.approval_hours * 3_600_000_000
@@ -376,11 +384,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring, dangerous, approving, clock),
         IssuanceServicer(products, issuing, labelling, linking, dangerous),
-        VerificationServicer(scanning, claiming, keyring, roots, clock),
+        VerificationServicer(scanning, claiming, keyring, roots, verdict_proofs, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
         AuditServicer(auditing, clock),
         SupervisionServicer(recalling, reporting),
+        LogServicer(published, Openings(store, published, visibility, reading, recalling)),
     ]
     limits = Limits(rates(settings), make_buckets)
     admission = Admission(settings.max_calls, settings.max_streams)
@@ -388,7 +397,15 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
         Services(
-            scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
+            scanning,
+            claiming,
+            reporting,
+            linking,
+            Journeys(visibility),
+            notices,
+            keyring,
+            published,
+            clock,
         ),
         resolver=settings.resolver,
         hosts=http_hosts(settings),
