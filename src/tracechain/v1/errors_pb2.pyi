@@ -366,6 +366,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The store has not a tile that its tree has."""
     ERROR_REASON_WITNESS_UNAVAILABLE: _ErrorReason.ValueType  # 338
     """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
+    ERROR_REASON_FALSE_TILE: _ErrorReason.ValueType  # 350
+    """A tile that a log serves does not lead to the root that it signed."""
+    ERROR_REASON_FALSE_ENTRY: _ErrorReason.ValueType  # 351
+    """An entry that a log serves is not the one that the root leads to which it signed."""
+    ERROR_REASON_LOG_FORK: _ErrorReason.ValueType  # 352
+    """A log signed two histories; the evidence was kept."""
+    ERROR_REASON_LOG_ROLLBACK: _ErrorReason.ValueType  # 353
+    """A log shows a smaller tree than it had signed."""
+    ERROR_REASON_LOG_UNREACHABLE: _ErrorReason.ValueType  # 354
+    """A log does not answer, or refuses."""
+    ERROR_REASON_INVALID_LOG_URL: _ErrorReason.ValueType  # 355
+    """Not an https address of a log; http leads to this machine alone."""
+    ERROR_REASON_UNKNOWN_LOG: _ErrorReason.ValueType  # 356
+    """The policy names no log that could be meant, or several."""
+    ERROR_REASON_OTHER_LOG: _ErrorReason.ValueType  # 357
+    """What was kept is of another log, or of a key that the policy has no more."""
+    ERROR_REASON_STATE_DAMAGED: _ErrorReason.ValueType  # 358
+    """What a mirror or a watch kept is not what it wrote."""
+    ERROR_REASON_FOLDER_IN_USE: _ErrorReason.ValueType  # 359
+    """Another process works in the folder."""
     ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 360
     """The log has published no checkpoint yet."""
     ERROR_REASON_LEAF_NOT_FOUND: _ErrorReason.ValueType  # 361
@@ -735,6 +755,26 @@ ERROR_REASON_LOG_TILE_MISSING: ErrorReason.ValueType  # 337
 """The store has not a tile that its tree has."""
 ERROR_REASON_WITNESS_UNAVAILABLE: ErrorReason.ValueType  # 338
 """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
+ERROR_REASON_FALSE_TILE: ErrorReason.ValueType  # 350
+"""A tile that a log serves does not lead to the root that it signed."""
+ERROR_REASON_FALSE_ENTRY: ErrorReason.ValueType  # 351
+"""An entry that a log serves is not the one that the root leads to which it signed."""
+ERROR_REASON_LOG_FORK: ErrorReason.ValueType  # 352
+"""A log signed two histories; the evidence was kept."""
+ERROR_REASON_LOG_ROLLBACK: ErrorReason.ValueType  # 353
+"""A log shows a smaller tree than it had signed."""
+ERROR_REASON_LOG_UNREACHABLE: ErrorReason.ValueType  # 354
+"""A log does not answer, or refuses."""
+ERROR_REASON_INVALID_LOG_URL: ErrorReason.ValueType  # 355
+"""Not an https address of a log; http leads to this machine alone."""
+ERROR_REASON_UNKNOWN_LOG: ErrorReason.ValueType  # 356
+"""The policy names no log that could be meant, or several."""
+ERROR_REASON_OTHER_LOG: ErrorReason.ValueType  # 357
+"""What was kept is of another log, or of a key that the policy has no more."""
+ERROR_REASON_STATE_DAMAGED: ErrorReason.ValueType  # 358
+"""What a mirror or a watch kept is not what it wrote."""
+ERROR_REASON_FOLDER_IN_USE: ErrorReason.ValueType  # 359
+"""Another process works in the folder."""
 ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 360
 """The log has published no checkpoint yet."""
 ERROR_REASON_LEAF_NOT_FOUND: ErrorReason.ValueType  # 361
