@@ -173,7 +173,12 @@ async def test_a_registered_certificate_is_its_party_on_every_transport(secured:
     assert (await by_grpc()).gln == (await by_http())["gln"] == SHOP
     # What is sent besides counts, also where it is wrong.
     assert (await refused(by_grpc(api_key="tck_x"))).reason == "INVALID_CREDENTIAL"
-    await secured.revoke(made.name)
+    async with secured.channel(secured.ports.mtls_port, client) as channel:
+        caller = Caller(channel, SHOP, None, "")
+        assert (await caller.admin.GetParty(OWN)).gln == SHOP
+        await secured.revoke(made.name)
+        # No new handshake is needed for it to be noticed.
+        assert (await refused(caller.admin.GetParty(OWN))).reason == "UNKNOWN_CERTIFICATE"
     assert (await refused(by_grpc())).reason == "UNKNOWN_CERTIFICATE"
     assert (await by_http())["details"][0]["debug"]["reason"] == "UNKNOWN_CERTIFICATE"
 

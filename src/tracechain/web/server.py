@@ -17,7 +17,7 @@ from asyncio import TimerHandle
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -65,7 +65,7 @@ class HttpServer:
         class Connection(_Connection):
             most = max_connections
             most_of_client = max_client_connections or max_connections
-            of_clients: Counter[str] = Counter()
+            of_clients: ClassVar[Counter[str]] = Counter()
 
         self._server = _Uvicorn(
             uvicorn.Config(
@@ -160,7 +160,7 @@ class _Connection(HttpToolsProtocol):
 
     most = most_of_client = 1
     # How many each address has; those that are none any more are not in it.
-    of_clients: Counter[str]
+    of_clients: ClassVar[Counter[str]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
