@@ -23,6 +23,7 @@ from tracechain.cli import (
     keys,
     labels,
     links,
+    log,
     recall,
     register,
     reports,
@@ -59,6 +60,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
+app.add_typer(log.app, name="log")
 app.command()(config.config)
 
 
