@@ -18,10 +18,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tracechain.adapters.log_rows import LEAF_COLUMNS, LOG_KEY, TILE_COLUMNS
+from tracechain.adapters.log_rows import LEAF_COLUMNS, TILE_COLUMNS
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.store_process import open_in_process
 from tracechain.app.log.published import PublishedLog
+from tracechain.domain.batch_key import LOG_KEY
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.fact import FactKind
 from tracechain.domain.log.leaf import NONE_BEFORE, Leaf, Link, chain_label, commitment

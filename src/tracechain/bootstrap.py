@@ -30,6 +30,7 @@ from tracechain.adapters.postgres.archive import PostgresArchive
 from tracechain.adapters.postgres.citus import distribute
 from tracechain.adapters.press import Press
 from tracechain.adapters.proofs import GroupedProofs
+from tracechain.adapters.records import recall_from_json
 from tracechain.adapters.redis_buckets import SharedBuckets
 from tracechain.adapters.redis_cache import RedisCache
 from tracechain.adapters.redis_lanes import Lanes
@@ -40,6 +41,7 @@ from tracechain.adapters.store_process import open_in_process
 from tracechain.adapters.tls import TlsFiles
 from tracechain.app.approving import Approving
 from tracechain.app.archive import Archive, StoreRefused
+from tracechain.app.archiving import Told
 from tracechain.app.assessing import Assessing
 from tracechain.app.auditing import Auditing
 from tracechain.app.authenticating import Authenticating
@@ -62,6 +64,8 @@ from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
+from tracechain.app.log import checking
+from tracechain.app.log.checking import LogReport
 from tracechain.app.log.openings import Openings
 from tracechain.app.log.published import PublishedLog
 from tracechain.app.log.sequencing import Sequencing
@@ -88,6 +92,8 @@ from tracechain.domain.address import is_loopback
 from tracechain.domain.approval import Act
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.keys import JudgeEarlier
+from tracechain.domain.log.note import Note
+from tracechain.domain.log.policy import Policy
 from tracechain.domain.rate import Rate
 from tracechain.domain.retention import Retention
 from tracechain.domain.scan import ScanRules
@@ -231,6 +237,14 @@ def open_archive(settings: Settings) -> Archive:
     """The store that the settings name, as a whole; it is opened with each of its calls."""
     url = settings.store_url.get_secret_value()
     return PostgresArchive(url) if url else SqliteArchive(settings.store_path)
+
+
+async def check_log(
+    settings: Settings, told: Told, policy: Policy | None, kept: Sequence[Note]
+) -> LogReport:
+    """See tracechain.app.log.checking; of the store that the settings name."""
+    archive = open_archive(settings)
+    return await checking.check_log(archive, told, recall_from_json, policy, kept)
 
 
 async def distribute_store(settings: Settings, shards: int) -> tuple[list[str], list[str]]:

@@ -9,26 +9,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
-import io
-import itertools
 import json
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support import postgres_server
+from tests.support.places import Place, postgres_at, quiet, sqlite_at
 from tests.support.service import gln_of, gtin_of
 from tests.support.stores import (
-    RULES,
     approval,
     audit_record,
     batch,
@@ -46,14 +43,9 @@ from tests.support.stores import (
     thing,
     touch,
 )
-from tracechain.adapters.postgres import open_store as open_postgres
-from tracechain.adapters.postgres.archive import PostgresArchive
-from tracechain.adapters.postgres.tenancy import SERVICE_SETTINGS
-from tracechain.adapters.sqlite import open_store as open_sqlite
 from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.tables import BY_NAME, TABLES
-from tracechain.app.archive import Archive, Kind, Row, StoreRefused, Table
-from tracechain.app.archiving import Sum, export_store, import_store
+from tracechain.app.archive import Kind, Row, StoreRefused, Table
 from tracechain.app.checking import check_store
 from tracechain.app.ports import Store, StoredDocument, StoredSecret
 from tracechain.domain.approval import ApprovalState
@@ -67,73 +59,6 @@ from tracechain.domain.report import Report, ReportKind
 from tracechain.domain.text import LocalizedText
 
 BIG = (1 << 63) - 1
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one store is, and ways to it: as a whole, as a service, and behind its back."""
-
-    archive: Archive
-    open: Callable[[], Awaitable[Store]]
-    run: Callable[[str], Awaitable[list[tuple[Any, ...]]]]
-
-    async def exported(self) -> bytes:
-        """The store as a file."""
-        target = io.BytesIO()
-        await export_store(self.archive, target, quiet)
-        return target.getvalue()
-
-    async def imported(self, file: bytes) -> dict[str, Sum]:
-        """Fills the store from a file."""
-        return await import_store(self.archive, io.BytesIO(file), quiet)
-
-    async def rows(self) -> dict[str, int]:
-        """How many rows each table has; counters that were used."""
-        async with self.archive.snapshot() as snapshot:
-            counts = {table.name: await snapshot.count(table) for table in TABLES}
-        used = await self.run("SELECT 1 FROM counter WHERE value <> 0")
-        return {**counts, "counter": len(used)}
-
-
-def quiet(what: str, done: int, total: int) -> None:
-    """Hears of progress."""
-    assert what
-    assert 0 < done <= total
-
-
-def unrandom() -> Callable[[int], bytes]:
-    """Bytes for salts, other ones at each call, the same for each store."""
-    numbers = itertools.count(1)
-    return lambda count: next(numbers).to_bytes(count)
-
-
-def sqlite_at(path: Path) -> Place:
-    """A store in a file."""
-
-    async def run(sql: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(path)) as connection, connection:
-            return connection.execute(sql).fetchall()
-
-    return Place(
-        SqliteArchive(path), lambda: open_sqlite(path, RULES, random_bytes=unrandom()), run
-    )
-
-
-def postgres_at(url: str) -> Place:
-    """A store in a database."""
-
-    async def run(sql: str) -> list[tuple[Any, ...]]:
-        connection = await asyncpg.connect(url, server_settings=SERVICE_SETTINGS)
-        try:
-            return [tuple(row) for row in await connection.fetch(sql)]
-        finally:
-            await connection.close()
-
-    return Place(
-        PostgresArchive(url),
-        lambda: open_postgres(url, RULES, connections=4, random_bytes=unrandom()),
-        run,
-    )
 
 
 async def fill(store: Store) -> None:

@@ -10,12 +10,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracechain.domain.batch_key import derived
+from tracechain.domain.batch_key import LOG_KEY
 from tracechain.domain.log.fact import Fact, FactKind
 from tracechain.domain.log.merkle import HASH_BYTES
 from tracechain.domain.log.tiles import Tile
 
-LOG_KEY = derived("log")
 PENDING_COLUMNS = ("batch_key", "time", "fact_id", "kind", "keys", "body")
 LEAF_COLUMNS = ("batch_key", "leaf_index", "entry", "salt", "body")
 TILE_COLUMNS = ("batch_key", "level", "tile_index", "hashes")

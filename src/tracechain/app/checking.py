@@ -123,7 +123,7 @@ class _Check:
 
     async def _orders(self) -> None:
         """Each batch beside its orders: they share out what it issued, without gap or overlap."""
-        orders = _Groups(self._pages(self._tables["allocation"]), ("batch_key",))
+        orders = Groups(self._pages(self._tables["allocation"]), ("batch_key",))
         async for page in self._pages(self._tables["batch"]):
             for batch in page:
                 self._batch(batch, await orders.take((batch["batch_key"],)))
@@ -247,7 +247,7 @@ def _show(key: Key) -> str:
     return "/".join(part.hex() if isinstance(part, bytes) else str(part) for part in key)
 
 
-class _Groups:
+class Groups:
     """The rows of a table by the beginning of their keys, taken in the order of the keys."""
 
     def __init__(self, pages: AsyncIterator[list[dict[str, Any]]], by: tuple[str, ...]) -> None:
@@ -280,7 +280,7 @@ class _Groups:
         return self._next
 
 
-class _Counts(_Groups):
+class _Counts(Groups):
     """How many rows each key has, without keeping them: one unit may have millions of scans."""
 
     async def before(self, key: Key | None) -> AsyncIterator[Key]:

@@ -10,6 +10,7 @@ import typer
 
 from tracechain.cli.connection import AsJson
 from tracechain.cli.failure import Stop
+from tracechain.cli.log_check import check
 from tracechain.cli.output import console, done, note, print_json
 from tracechain.cli.watch import fork, watch
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(watch)
 app.command()(fork)
+app.command()(check)
 
 Folder = Annotated[
     Path | None,

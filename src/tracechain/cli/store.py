@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
-from rich.progress import TaskID
 
 from tracechain.cli.connection import AsJson
 from tracechain.cli.failure import Stop
-from tracechain.cli.output import console, done, note, print_json, progress, table
+from tracechain.cli.output import console, done, note, print_json, table, table_progress
 from tracechain.cli.statements import statements
 
 if TYPE_CHECKING:
     from tracechain.app.archive import Archive
-    from tracechain.app.archiving import Sum, Told
+    from tracechain.app.archiving import Sum
 
 app = typer.Typer(
     help="Work on the whole store: move, check, migrate, distribute.", no_args_is_help=True
@@ -54,7 +53,7 @@ def check(as_json: AsJson = False) -> None:
     """Read the whole configured store and say what does not hold; status 1 where anything."""
     from tracechain.app.checking import check_store
 
-    with _bar() as told:
+    with table_progress() as told:
         found = asyncio.run(check_store(_archive(), told))
     if as_json:
         print_json(
@@ -92,7 +91,7 @@ def export(
     from tracechain.app.archiving import export_store
 
     if file == _STANDARD:
-        with _bar() as told:
+        with table_progress() as told:
             asyncio.run(export_store(_archive(), sys.stdout.buffer, told))
         return
     if file.exists():
@@ -102,7 +101,7 @@ def export(
     part.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
-            with _bar() as told:
+            with table_progress() as told:
                 sums = asyncio.run(export_store(_archive(), target, told))
             target.flush()
             os.fsync(target.fileno())
@@ -126,7 +125,7 @@ def import_(
     """
     from tracechain.app.archiving import import_store
 
-    with _source(file) as source, _bar() as told:
+    with _source(file) as source, table_progress() as told:
         sums = asyncio.run(import_store(_archive(), source, told))
     _show(sums, file, as_json)
     if not as_json:
@@ -175,20 +174,6 @@ def _source(file: Path) -> Iterator[BinaryIO]:
     else:
         with file.open("rb") as source:
             yield source
-
-
-@contextmanager
-def _bar() -> Iterator[Told]:
-    """A progress bar with a line for each table."""
-    with progress() as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        yield told
 
 
 def _show(sums: dict[str, Sum], file: Path, as_json: bool) -> None:

@@ -25,6 +25,10 @@ def derived(identifier: str) -> int:
     return _DERIVED | int.from_bytes(digest[:8], "big") & _MASK
 
 
+# All of the transparency log lies under one key, but for its chains, which lie with their goods.
+LOG_KEY = derived("log")
+
+
 def event_key(event_id: bytes) -> int:
     """The key that an event lies under; it is one of no goods."""
     return derived("event:" + event_id.hex())

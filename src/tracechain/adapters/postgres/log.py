@@ -14,7 +14,6 @@ from tracechain.adapters.log_rows import (
     CHAIN_COLUMNS,
     LEAF_COLUMNS,
     LINK_COLUMNS,
-    LOG_KEY,
     MANY_PENDING,
     PENDING_COLUMNS,
     TILE_COLUMNS,
@@ -24,6 +23,7 @@ from tracechain.adapters.log_rows import (
 )
 from tracechain.adapters.postgres.session import Session, Transaction
 from tracechain.adapters.postgres.statements import by_keys, columns, rows, statement
+from tracechain.domain.batch_key import LOG_KEY
 from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.fact import Fact
 from tracechain.domain.log.sequencing import LogChain, LogLeaf, sequence

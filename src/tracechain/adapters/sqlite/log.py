@@ -14,7 +14,6 @@ from tracechain.adapters.log_rows import (
     CHAIN_COLUMNS,
     LEAF_COLUMNS,
     LINK_COLUMNS,
-    LOG_KEY,
     MANY_PENDING,
     PENDING_COLUMNS,
     TILE_COLUMNS,
@@ -23,6 +22,7 @@ from tracechain.adapters.log_rows import (
     tile_content,
 )
 from tracechain.adapters.sqlite.session import Session
+from tracechain.domain.batch_key import LOG_KEY
 from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.fact import Fact
 from tracechain.domain.log.sequencing import LogChain, LogLeaf, sequence
