@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.command import Command, start
+from tests.support.command import Command, Ran, start
 from tests.support.log_server import Answer, TestLog, log_server, policy_of
 from tests.support.mirrored import assert_whole, kept
+from tests.support.service import gln_of, uscc_of
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,15 @@ def line(process: subprocess.Popen[str]) -> Any:
     """The next line that a process prints, as JSON."""
     assert process.stdout is not None
     return json.loads(process.stdout.readline())
+
+
+def until(ask: Callable[[], Ran], good: Callable[[Ran], bool]) -> Ran:
+    """What a command answers once it succeeds with what is wanted."""
+    end = time.monotonic() + 30
+    while (ran := ask()).status or not good(ran):
+        assert time.monotonic() < end, ran.err
+        time.sleep(0.1)
+    return ran
 
 
 def test_a_mirror_once(run: Command, log: TestLog, policy: Path, tmp_path: Path) -> None:
@@ -179,3 +190,41 @@ def test_a_watch_once(run: Command, log: TestLog, policy: Path, tmp_path: Path) 
     (tmp_path / "state.json").write_text("{}")
     damaged = run(*arguments, "--json")
     assert (damaged.status, damaged.error["reason"]) == (1, "STATE_DAMAGED")
+
+
+def test_the_log_of_a_service(run: Command, tmp_path: Path) -> None:
+    """Ours is as any other: known by its address and its keys alone."""
+    data, policy = tmp_path / "data", tmp_path / "policy"
+    ports = ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]
+    process = start(["serve", *ports, "--json"], data)
+    try:
+        where = line(process)
+        url = where["http"] + "/log/"
+        operator, issuer = gln_of(901), gln_of(902)
+        made = run(
+            "keys", "operator", operator, "--uscc", uscc_of(901), "--region", "210000", "--zh",
+            "平台", "--json", data_dir=str(data),
+        )  # fmt: skip
+        by = {"server": where["listening"], "api_key": made.json["api_key"]}
+        run(
+            "register", "party", issuer, "--uscc", uscc_of(902), "--region", "210102", "--kind",
+            "issuer", "--zh", "老窖", **by,
+        )  # fmt: skip
+        by["api_key"] = run("keys", "credential", issuer, "--role", "issuer", "--json", **by).json[
+            "apiKey"
+        ]
+        # The service makes the log's keys once it has something to sign.
+        assert run("keys", "create", issuer, **by).status == 0
+        found = until(lambda: run("log", "key", "--json", data_dir=str(data)), lambda _: True)
+        lines = [f"log {key} {url}" for key in found.json["vkeys"]]
+        policy.write_text("\n".join([*lines, "quorum none", ""]))
+        mirror = ["mirror", url, "--policy", policy, "--to", tmp_path / "copy", "--once", "--json"]
+        watch = ["log", "watch", url, "--policy", policy, "--state", tmp_path / "state", "--once"]
+        for size in (1, 2):
+            until(lambda: run(*mirror), lambda ran, size=size: ran.json["size"] >= size)
+            assert_whole(tmp_path / "copy")
+            assert run(*watch).status == 0
+            assert run("keys", "create", issuer, **by).status == 0
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)

@@ -171,6 +171,16 @@ async def test_pauses_double_up_to_a_bound(server: LogServer) -> None:
     assert time.perf_counter() - start >= 0.02 + 0.04 + 0.05 + 0.05
 
 
+@pytest.mark.parametrize(("after", "least"), [("1", 0.5), ("0", 0), ("soon", 0), ("-1", 0)])
+async def test_a_server_says_when_to_come_back(server: LogServer, after: str, least: float) -> None:
+    server.instead["checkpoint"] = Answer(b"", 429, {"retry-after": after})
+    pace = Pace(attempts=2, timeout=30, first=0.001, most=0.001)
+    async with HttpLog(server.url, pace, jitter=lambda: 0) as client:
+        start = time.perf_counter()
+        await refused(client, "checkpoint")
+    assert time.perf_counter() - start >= least
+
+
 async def test_nobody_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

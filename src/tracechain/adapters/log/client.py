@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from tracechain.domain.log.tiles import MAX_ENTRY_BYTES, WIDTH, Bundle, Tile, en
 T = TypeVar("T", Tile, Bundle)
 _PARTS = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
+# Seconds that a server may have us wait at most (RFC 9110 section 10.2.3).
+_PATIENCE = 60
+_SECONDS = re.compile(r"[0-9]{1,5}")
 # What may answer otherwise in a moment: too many requests, and what servers and proxies say of
 # their own troubles.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -117,18 +121,20 @@ class HttpLog:
                 # Apart from httpx's times, which a server outlasts that sends a byte now and then.
                 async with asyncio.timeout(self._pace.timeout):
                     return await self._once(path, most)
-            except (_Passing, httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
+            except (_Passing, httpx.TransportError, TimeoutError) as error:
                 if attempt == self._pace.attempts:
                     why = str(error) or type(error).__name__
                     raise _unreachable(path, f"{why}, {attempt} times") from None
-            await asyncio.sleep(pause * (0.5 + self._jitter()))
+                wanted = error.after if isinstance(error, _Passing) else 0
+            await asyncio.sleep(max(pause, min(wanted, _PATIENCE)) * (0.5 + self._jitter()))
             pause = min(2 * pause, self._pace.most)
         raise AssertionError("a Pace has an attempt at least")
 
     async def _once(self, path: str, most: int) -> bytes | None:
         async with self._client.stream("GET", f"{self.url}/{path}") as answer:
             if answer.status_code in _PASSING:
-                raise _Passing(f"status {answer.status_code}")
+                after = answer.headers.get("retry-after", "")
+                raise _Passing(answer.status_code, int(after) if _SECONDS.fullmatch(after) else 0)
             if answer.status_code in (404, 410):
                 return None
             if answer.status_code != 200:
@@ -176,7 +182,11 @@ class _Gunzip:
 
 
 class _Passing(Exception):
-    """An answer that may be another in a moment."""
+    """An answer that may be another after so many seconds, 0 where it did not say."""
+
+    def __init__(self, status: int, after: int) -> None:
+        super().__init__(f"status {status}")
+        self.after = after
 
 
 class _Unreadable(ValueError):
