@@ -156,6 +156,14 @@ async def publish(world: World, publishing: Publishing, head: Head, reason: str 
     assert reason or now.published == head.size
 
 
+async def publish_quietly(world: World, publishing: Publishing, head: Head) -> None:
+    """An attempt that publishes nothing, and complains of nothing."""
+    before = await world.store.get_checkpoint()
+    await publishing.publish(world.fence, head)
+    assert publishing.standing.reason == ""
+    assert await world.store.get_checkpoint() == before
+
+
 async def names(world: World, policy: Policy) -> list[str]:
     """The witnesses of the published checkpoint, which the policy accepts."""
     note = await world.published()
@@ -245,6 +253,31 @@ async def test_witnesses_that_are_wrong_or_away_harm_nothing(world: World) -> No
             head = await world.grow(2)
             await publish(world, publishing, head)
             assert await names(world, policy) == ["w0", "w1"], name
+
+
+async def test_a_witness_that_lied_once_is_asked_again(world: World) -> None:
+    signer = await world.signer()
+    honest, lies = world.witness(0), 1
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal lies
+        lies -= 1
+        await (honest if lies < 0 else LIARS["knows more"])(scope, receive, send)
+
+    url = await world.stack.enter_async_context(listening(app))
+    policy = policy_of("w0", w0=url)
+    publishing = world.publishing(signer, policy)
+    head = await world.grow(3)
+    await publish(world, publishing, head, "QUORUM_NOT_MET")
+    await publish(world, publishing, head)
+
+
+async def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:
+    asked = HttpWitnesses(5)
+    async with listening(LIARS["endless"]) as url:
+        with pytest.raises(Unavailable, match="more than 65536 bytes"):
+            await asked.add_checkpoint(f"http://{url}", b"")
+    await asked.close()
 
 
 async def test_without_a_quorum_nothing_new_is_published_until_there_is_one(world: World) -> None:
@@ -381,9 +414,22 @@ async def test_a_node_that_lost_the_lease_publishes_nothing_and_alarms_nobody(
     lost, world.fence = world.fence, fence
     new = await world.grow(4)
     await publish(world, theirs, new)
-    # The signer is further than this node knows; the store is as far, so nothing is wrong.
     await ours.publish(lost, stale)
     assert ours.standing.reason == ""
+
+    class Stuck(Lossy):
+        """It signs, and does not come to publish."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "put_checkpoint":
+                return super().__getattr__(name)
+            raise Unavailable("STORE_UNAVAILABLE", "not now")
+
+    stuck = world.publishing(signer, store=Stuck(world.store, "", 0))  # type: ignore[arg-type]
+    late = await world.grow(1)
+    await publish(world, stuck, await world.grow(5), "STORE_UNAVAILABLE")
+    # The signer is further than this node knows; the store is as far, so nothing is wrong.
+    await publish_quietly(world, ours, late)
     assert Checkpoint.parse((await world.published()).text).size == 9  # type: ignore[union-attr]
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
-from tests.support.histories import FORK, MAIN, ORIGIN, SHARED
+from tests.support.histories import FORK, MAIN, ORIGIN, SHARED, SlowHeads
 from tests.unit.log.trees import ed25519_key
 from tracechain.adapters import log_signer_child
 from tracechain.adapters.kek import LocalKek
@@ -166,6 +167,16 @@ async def test_two_signers_on_one_state_never_sign_two_histories(folder: Path) -
             await one.close()
     assert len({name for name, _ in signed}) == 1
     assert {size for _, size in signed} == set(range(SHARED + 5, SHARED + 45, 5))
+
+
+def test_between_deciding_and_keeping_nobody_else_decides(folder: Path) -> None:
+    keys = key_file(folder).read(None)
+    signers = [Signing(keys, SlowHeads(folder), clock) for _ in range(4)]
+    bodies = [history.to_sign(0, SHARED + n) for n in (10, 20) for history in (MAIN, FORK)]
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(one.sign, body) for one, body in zip(signers, bodies, strict=True)]
+        answers = [one.result() for one in asked]
+    assert sorted(answer.status for answer in answers) == [200, 409, 409, 409]
 
 
 def test_of_several_that_make_a_folder_the_first_one_stays(folder: Path, tmp_path: Path) -> None:

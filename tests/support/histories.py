@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from tests.unit.log.trees import leaf, mth, subproof
+from tracechain.adapters.log_heads import FileHeads
 from tracechain.domain.log.checkpoint import Checkpoint, Head
 from tracechain.domain.log.note import Note, NoteSigner
 from tracechain.domain.log.signing import SignCheckpoint
@@ -43,6 +45,15 @@ class History:
         text = self.checkpoint(size, logs[0].name).text
         note = Note(text, tuple(log.sign(text) for log in logs))
         return AddCheckpoint(old, self.proof(old, size), note).encode()
+
+
+class SlowHeads(FileHeads):
+    """Takes its time between what was decided and what is kept: whoever is not kept out by a hold
+    comes in between."""
+
+    def put(self, origin: str, note: Note) -> None:
+        time.sleep(0.05)
+        super().put(origin, note)
 
 
 def _leaves(name: str) -> list[bytes]:
