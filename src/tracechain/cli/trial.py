@@ -89,6 +89,7 @@ async def place(settings: Settings) -> AsyncIterator[Place]:
                     "kek_file": None,
                     # Nobody else makes keys there, and asking for them would be noted too.
                     "key_poll_ms": 3_600_000,
+                    "log_poll_ms": 3_600_000,
                 }
             )
             yield Place(apart, Recorder())
