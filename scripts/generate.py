@@ -1,9 +1,12 @@
-"""Generates the Python code for protos/tracechain/v1, twice.
+"""Generates the Python code for protos/tracechain/v1, twice, and the client's copy of how a log is
+checked.
 
 Promise: the committed code is what the pinned generators make of the committed protos, byte for
 byte, so `--check` may fail a build. The service and the client get a copy each, under their own
 import path and with one serialised descriptor between them: were the two descriptors to differ,
-the second import in one process would fail on the conflict in the descriptor pool.
+the second import in one process would fail on the conflict in the descriptor pool. What checks
+notes, proofs and policies of a log is written once, in the domain: the client, which must not need
+the service, gets these modules as they are, under its own import path.
 """
 
 from __future__ import annotations
@@ -26,6 +29,17 @@ COPIES = {
     "tracechain_client.v1": "clients/python/src/tracechain_client/v1",
 }
 GENERATORS = ("grpcio-tools", "mypy-protobuf")
+LOG_COPY = "clients/python/src/tracechain_client/_log"
+LOG_MODULES = {
+    "tracechain.domain.errors": "errors",
+    **{
+        f"tracechain.domain.log.{name}": name
+        for name in (
+            "canonical", "checkpoint", "cosignature", "merkle", "note", "policy", "proof",
+        )
+    },
+}  # fmt: skip
+LOG_INIT = '"""Copied from src/tracechain/domain by `./dev generate`. Do not edit."""\n'
 INIT = '"""Generated from protos/tracechain/v1 by `./dev generate`. Do not edit."""\n'
 
 Files = Mapping[str, str]
@@ -99,6 +113,23 @@ def retarget(text: str, package: str) -> str:
     return _PATH_IN_MESSAGE.sub(rf"\g<1>{package.replace('.', '/')}/", text)
 
 
+def log_modules(root: Path) -> dict[str, str]:
+    """The domain's modules about logs as the client has them, by file name."""
+    files = {"__init__.py": LOG_INIT}
+    for module, name in LOG_MODULES.items():
+        path = f"src/{module.replace('.', '/')}.py"
+        text = (root / path).read_text("utf-8")
+        for other, copy in LOG_MODULES.items():
+            text = re.sub(
+                rf"^from {re.escape(other)} import", f"from tracechain_client._log.{copy} import",
+                text, flags=re.MULTILINE,
+            )  # fmt: skip
+        if "from tracechain." in text:
+            raise GenerateError(f"{path} imports what the client has no copy of")
+        files[f"{name}.py"] = f"# Copied from {path} by `./dev generate`. Do not edit.\n{text}"
+    return files
+
+
 def committed(folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         return {}
@@ -136,6 +167,7 @@ def main(argv: list[str] | None = None) -> int:
             folder: {name: retarget(text, package) for name, text in files.items()}
             for package, folder in COPIES.items()
         }
+        copies[LOG_COPY] = log_modules(ROOT)
     except GenerateError as error:
         print(f"generate: {error}", file=sys.stderr)
         return 1

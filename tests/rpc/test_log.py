@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from tests.support.connect import JsonApi
-from tests.support.log import POLICY, published, sequenced
+from tests.support.log import POLICY, SIGNER, published, sequenced
 from tests.support.service import Caller, Lot, World, made, refused
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.leaf import Leaf, commitment
@@ -19,6 +19,9 @@ from tracechain.domain.log.merkle import leaf_hash, verify_consistency
 from tracechain.domain.log.note import Note
 from tracechain.domain.log.proof import LogProof
 from tracechain.v1 import admin_pb2, issuance_pb2, log_pb2, supervision_pb2, verification_pb2
+from tracechain_client import AsyncClient, LogTrust, MemoryPin
+
+COMPACT = issuance_pb2.CODE_PROFILE_COMPACT
 
 
 def proved(leaf: log_pb2.LogLeaf) -> Checkpoint:
@@ -261,3 +264,19 @@ async def test_a_service_may_keep_its_quantities_to_itself(
         verdict = await scanned(world, code.uri)
         assert verdict.proof.absent_reason == "PROOFS_DISABLED"
         assert not verdict.proof.authorization
+
+
+async def test_a_client_believes_the_proof_and_pins_the_log(world: World) -> None:
+    lot = await world.lot(quantity=2)
+    await raised(lot, 4)
+    signed = [*await lot.issue(3), *await lot.issue(1, "compact", profile=COMPACT)]
+    trust = LogTrust(str(SIGNER.key), MemoryPin())
+    async with AsyncClient(world.target) as client:
+        for code, quantity in zip(signed, (2, 2, 4, 4), strict=True):
+            checkpoint = await published(world.app.store)
+            proved = await client.verify_with_proof(code.uri, trust)
+            assert proved.issue is not None, proved.verdict
+            assert (proved.issue.lot, proved.issue.authorized_quantity) == (lot.lot, quantity)
+            assert proved.issue.tree_size == checkpoint.size
+            assert POLICY.accept(Note.parse(trust.pin.load() or b"")).checkpoint == checkpoint
+            await world.lot()

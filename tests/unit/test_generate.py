@@ -116,13 +116,15 @@ def test_the_check_names_what_was_changed_lost_or_left_over(
         file.write("# changed by hand\n")
     (ours / "sample_options_pb2.pyi").unlink()
     (ours / "old_pb2.py").touch()
+    with (project / generate.LOG_COPY / "merkle.py").open("a") as file:
+        file.write("# changed by hand\n")
     capsys.readouterr()
     assert generate.main(["--check", "--root", str(project)]) == 1
     named = {line.split()[1] for line in capsys.readouterr().err.splitlines()}
     assert named == {
         f"src/tracechain/v1/{name}"
         for name in ("sample_service_pb2.py", "sample_options_pb2.pyi", "old_pb2.py")
-    }
+    } | {f"{generate.LOG_COPY}/merkle.py"}
     assert generate.main(["--root", str(project)]) == 0
     assert generate.main(["--check", "--root", str(project)]) == 0
 

@@ -23,6 +23,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from tracechain.domain.code import Algorithm, CodeKey
+from tracechain.domain.log import merkle
 from tracechain_client import AsyncClient, Client, RetryPolicy
 from tracechain_client.v1 import (
     admin_pb2_grpc,
@@ -30,6 +31,8 @@ from tracechain_client.v1 import (
     capture_pb2_grpc,
     issuance_pb2,
     issuance_pb2_grpc,
+    log_pb2,
+    log_pb2_grpc,
     provenance_pb2,
     provenance_pb2_grpc,
     supervision_pb2,
@@ -103,6 +106,7 @@ class FakeService(
     admin_pb2_grpc.AdminServiceServicer,
     capture_pb2_grpc.EventServiceServicer,
     issuance_pb2_grpc.IssuanceServiceServicer,
+    log_pb2_grpc.LogServiceServicer,
     provenance_pb2_grpc.ProvenanceServiceServicer,
     supervision_pb2_grpc.SupervisionServiceServicer,
     verification_pb2_grpc.VerificationServiceServicer,
@@ -114,6 +118,8 @@ class FakeService(
         self.seen: list[Seen] = []
         self.events: list[capture_pb2.CapturedEvent] = []
         self.keys: list[Any] = []
+        self.tree: list[bytes] = []
+        """The leaf hashes of its log."""
         self.ended = asyncio.Event()
         self.target = ""
 
@@ -136,6 +142,8 @@ class FakeService(
         turn = await self._begin("VerifyCode", request, context)
         if turn == "hang":
             await asyncio.sleep(30)
+        if isinstance(turn, verification_pb2.Verdict):
+            return turn
         return verification_pb2.Verdict(serial=request.code)
 
     async def BatchVerifyCodes(self, request: Any, context: Any) -> Any:
@@ -165,6 +173,22 @@ class FakeService(
         for entry in page.DESCRIPTOR.fields:
             if entry.name != "next_page_token":
                 yield entry.name, getattr(page, entry.name)
+
+    # the log
+
+    async def GetConsistencyProof(self, request: Any, context: Any) -> Any:
+        await self._begin("GetConsistencyProof", request, context)
+        if request.second_size > len(self.tree):
+            await context.abort_with_status(
+                Fail(grpc.StatusCode.NOT_FOUND, reason="LEAF_NOT_FOUND").status()
+            )
+
+        def read(node: merkle.Node) -> bytes:
+            first = node.place << node.level
+            return merkle.row_root(self.tree[first : first + (1 << node.level)])
+
+        path = merkle.consistency(request.first_size, request.second_size)
+        return log_pb2.ConsistencyProof(hashes=merkle.hashes(path, read))
 
     # issuance and parties
 
@@ -312,6 +336,7 @@ def _add_services(service: FakeService, server: Any) -> None:
     admin_pb2_grpc.add_AdminServiceServicer_to_server(service, server)
     capture_pb2_grpc.add_EventServiceServicer_to_server(service, server)
     issuance_pb2_grpc.add_IssuanceServiceServicer_to_server(service, server)
+    log_pb2_grpc.add_LogServiceServicer_to_server(service, server)
     provenance_pb2_grpc.add_ProvenanceServiceServicer_to_server(service, server)
     supervision_pb2_grpc.add_SupervisionServiceServicer_to_server(service, server)
     verification_pb2_grpc.add_VerificationServiceServicer_to_server(service, server)

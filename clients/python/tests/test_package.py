@@ -76,7 +76,7 @@ def test_the_public_surface_is_what_it_says() -> None:
         thing = getattr(tracechain_client, name)
         assert isinstance(thing, str) or thing.__doc__, f"{name} has no docstring"
     public = {name for name in vars(tracechain_client) if not name.startswith("_")}
-    modules = {"client", "errors", "offline", "v1"}
+    modules = {"client", "errors", "offline", "trust", "v1"}
     assert public - modules == set(names) - {"__version__"}
 
 
@@ -85,7 +85,7 @@ METHODS = [
     *("create_product", "create_recall", "get_event", "issue_codes", "lift_recall", "list_events"),
     *("list_recalls", "raise_batch_quantity", "render_labels", "trace_batch"),
     *("trace_container", "trace_unit"),
-    *("verification_keys", "verify", "verify_many"),
+    *("verification_keys", "verify", "verify_many", "verify_with_proof"),
 ]
 
 

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import datetime
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, TypeVar
 from zlib import crc32
 
 from google.protobuf.message import Message
+from grpc import StatusCode
 from grpc.aio import UnaryUnaryMultiCallable
 
 from tracechain_client._batching import MAX_BATCH, Chunks, fresh_codes, numbered, one_each, turn
+from tracechain_client._log.checkpoint import Checkpoint
+from tracechain_client._log.errors import InvalidArgument as DomainInvalid
+from tracechain_client._log.merkle import verify_consistency
+from tracechain_client._log.note import Note
 from tracechain_client._plan import (
     END,
     Emit,
@@ -34,12 +39,22 @@ from tracechain_client._plan import (
 )
 from tracechain_client._retry import RETRYABLE, Patience, RetryPolicy
 from tracechain_client._stubs import Stubs
-from tracechain_client.errors import ProtocolError, TracechainError
+from tracechain_client.errors import (
+    FalseProof,
+    LogForked,
+    LogRolledBack,
+    NotFound,
+    ProtocolError,
+    TracechainError,
+    Unavailable,
+)
 from tracechain_client.offline import KeySet
+from tracechain_client.trust import LogTrust, Pin, ProvedVerdict
 from tracechain_client.v1 import (
     admin_pb2,
     capture_pb2,
     issuance_pb2,
+    log_pb2,
     provenance_pb2,
     supervision_pb2,
     verification_pb2,
@@ -49,6 +64,8 @@ from tracechain_client.v1.party_pb2 import IssuerKey, Party
 
 Request = TypeVar("Request", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
+# As the service says it where a call fails by it: a checkpoint comes every second.
+_BEHIND = Unavailable(StatusCode.UNAVAILABLE, "LEAF_NOT_PUBLISHED", retry_after=1.0)
 
 
 class Methods:
@@ -83,6 +100,81 @@ class Methods:
             code=code, context=_context(device_id, region), request_id=request_id or ""
         )
         return self._call(self._stubs.verification.VerifyCode, request)
+
+    @unary
+    def verify_with_proof(
+        self,
+        code: str,
+        trust: LogTrust,
+        device_id: str | None = None,
+        region: str | None = None,
+        *,
+        request_id: str | None = None,
+    ) -> Plan[ProvedVerdict]:
+        """The verdict on one scan, with the proof by the log that its issue was authorised.
+
+        The proof is checked here, by the policy of `trust`, and its checkpoint against the one
+        that is pinned there; a later one is pinned. Raises FalseProof where nothing is proved,
+        LogForked or LogRolledBack where the log is not the one that was seen before. Where the
+        log is a moment behind the scan, it is waited for; the scan counts once.
+        """
+        request = verification_pb2.VerifyCodeRequest(
+            code=code,
+            context=_context(device_id, region),
+            request_id=request_id or self._new_request_id(),
+            include_proof=True,
+        )
+        patience = Patience(self._retry, self._timeout, self._clock)
+        verdict = yield from self._call(self._stubs.verification.VerifyCode, request)
+        while verdict.proof.absent_reason == "LEAF_NOT_PUBLISHED":
+            try:
+                yield Sleep(patience.wait_after(_BEHIND))
+            except Unavailable:
+                break
+            again = yield from self._call(self._stubs.verification.VerifyCode, request)
+            verdict.proof.CopyFrom(again.proof)
+        if verdict.proof.absent_reason:
+            return ProvedVerdict(verdict, None)
+        issue, note, seen = trust.check(code, verdict)
+        yield from self._follow(trust.pin, note, seen)
+        return ProvedVerdict(verdict, issue)
+
+    def _follow(self, pin: Pin, note: Note, seen: Checkpoint) -> Plan[None]:
+        """Holds a checkpoint against the pinned one, and pins it where it is later."""
+        kept = pin.load()
+        if kept is None:
+            pin.save(note.encode())
+            return
+        try:
+            pinned = Checkpoint.parse(Note.parse(kept).text)
+        except DomainInvalid as error:
+            raise FalseProof(
+                reason=error.reason, message=f"the pin is no checkpoint: {error.message}"
+            ) from error
+        if pinned.origin != seen.origin:
+            raise FalseProof(message=f"the pin is of the log {pinned.origin}, not of {seen.origin}")
+        smaller, larger = sorted((pinned, seen), key=lambda one: one.size)
+        try:
+            if smaller.size == larger.size:
+                hashes: Sequence[bytes] = ()
+            else:
+                request = log_pb2.GetConsistencyProofRequest(
+                    first_size=smaller.size, second_size=larger.size
+                )
+                answer = yield from self._call(self._stubs.log.GetConsistencyProof, request)
+                hashes = answer.hashes
+            verify_consistency(smaller.size, larger.size, hashes, smaller.root, larger.root)
+        except (NotFound, DomainInvalid) as error:
+            pin.keep_conflict(kept, note.encode())
+            kind = LogRolledBack if seen.size < pinned.size else LogForked
+            raise kind(
+                f"the tree of {seen.size} leaves is not shown to be of one history with the pinned "
+                f"one of {pinned.size}",
+                kept,
+                note.encode(),
+            ) from error
+        if seen.size > pinned.size:
+            pin.save(note.encode())
 
     @streaming
     def verify_many(

@@ -14,6 +14,7 @@ from tracechain_client.v1 import (
     audit_pb2_grpc,
     capture_pb2_grpc,
     issuance_pb2_grpc,
+    log_pb2_grpc,
     provenance_pb2_grpc,
     supervision_pb2_grpc,
     verification_pb2_grpc,
@@ -35,6 +36,7 @@ class Stubs:
         self.audit = audit_pb2_grpc.AuditServiceStub(bearing)
         self.events = capture_pb2_grpc.EventServiceStub(bearing)
         self.issuance = issuance_pb2_grpc.IssuanceServiceStub(bearing)
+        self.log = log_pb2_grpc.LogServiceStub(bearing)
         self.provenance = provenance_pb2_grpc.ProvenanceServiceStub(bearing)
         self.supervision = supervision_pb2_grpc.SupervisionServiceStub(bearing)
         self.verification = verification_pb2_grpc.VerificationServiceStub(bearing)

@@ -7,6 +7,9 @@ TracechainError
 ├── DeadlineExceeded    ├── FailedPrecondition   ├── Unavailable *
 ├── NotFound            ├── Aborted *            ├── DataLoss
 ├── AlreadyExists       └── ProtocolError        the answer breaks the API's own promises
+                            └── FalseProof                    it does not prove what it has to
+                                └── LogForked                 the log has two histories
+                                    └── LogRolledBack         or a shorter one than before
 
 Those marked * are tried again by the client before they get here. A suspect product is never an
 error: that is a verdict. `reason` is stable (ErrorReason in errors.proto): decide on the class
@@ -144,6 +147,38 @@ class ProtocolError(TracechainError):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return type(self), (self.code, self.reason, self.message)
+
+
+class FalseProof(ProtocolError):
+    """What the service gave as a proof proves nothing: do not believe the verdict by it."""
+
+    def __init__(
+        self,
+        code: grpc.StatusCode = grpc.StatusCode.INTERNAL,
+        reason: str = "FALSE_LOG_PROOF",
+        message: str = "",
+    ) -> None:
+        super().__init__(code, reason, message)
+
+
+class LogForked(FalseProof):
+    """The log shows another history than it did before, or a shorter one. Both notes were kept by
+    the pin; they are evidence, signed by the log itself."""
+
+    def __init__(self, message: str, pinned: bytes, seen: bytes) -> None:
+        super().__init__(reason="LOG_FORKED", message=message)
+        self.pinned = pinned
+        """The note that was seen before."""
+        self.seen = seen
+        """The note that was seen now."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return type(self), (self.message, self.pinned, self.seen)
+
+
+class LogRolledBack(LogForked):
+    """The log's tree is smaller than one that it had signed, and cannot be shown to be its
+    beginning: as when an old backup was restored."""
 
 
 BY_STATUS: Mapping[grpc.StatusCode, type[TracechainError]] = {

@@ -1,0 +1,1 @@
+"""Copied from src/tracechain/domain by `./dev generate`. Do not edit."""
