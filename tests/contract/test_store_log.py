@@ -138,7 +138,8 @@ async def test_the_tree_is_that_of_its_leaves_and_grows_consistently(store: Stor
         assert await store.pending_facts() == (group, min(e.event.record_time for e in events))
         while (await store.pending_facts())[0]:
             head = await store.sequence(fence, 250)
-            assert head is not None and head.size > before
+            assert head is not None
+            assert head.size > before
             before = head.size
         heads.append(await store.log_head())
     leaves = await store.read_leaves(0, 10_000)
@@ -169,12 +170,14 @@ async def test_one_continues_at_a_time_and_who_lost_the_lease_does_nothing(
     assert await store.take_log_lease("a", 150, 300) == first
     await store.append_events([s.event(s.digest("waiting"))])
     second = await other.take_log_lease("b", 300, 400)
-    assert second is not None and second > first
+    assert second is not None
+    assert second > first
     assert await store.sequence(first, 10) is None
     assert not await store.put_checkpoint(first, 0, b"old")
     assert (await store.pending_facts())[0] == 1
     head = await other.sequence(second, 10)
-    assert head is not None and head.size == 1
+    assert head is not None
+    assert head.size == 1
     assert await store.log_head() == head
     assert await store.take_log_lease("a", 350, 450) is None
 
