@@ -16,6 +16,8 @@ import structlog
 from tracechain.adapters.buckets import LocalBuckets
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
+from tracechain.adapters.evidence.press import ReportProcess
+from tracechain.adapters.evidence.stamps import HttpTimeStamps
 from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.grouped import GroupedAudit, GroupedEvents, GroupedScans
 from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
@@ -48,6 +50,8 @@ from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
 from tracechain.app.dangerous import Dangerous
+from tracechain.app.evidence.exporting import Exporting
+from tracechain.app.evidence.gathering import Gathering
 from tracechain.app.facts import (
     CachedFacts,
     FactSource,
@@ -62,6 +66,7 @@ from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
+from tracechain.app.log.published import PublishedLog
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
 from tracechain.app.platform_root import PlatformRoots
@@ -177,6 +182,7 @@ class App:
     _shared: list[SharedBuckets]
     _press: Press
     _labels: PooledLabels
+    _reports: ReportProcess
     _photos: PillowPhotos
     _uses: LastUses
     _fetch: HttpFetch
@@ -202,6 +208,7 @@ class App:
         await self._press.close()
         self._photos.close()
         await self._labels.close()
+        await self._reports.close()
         await self.store.close()
 
 
@@ -250,6 +257,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     )
     # Before anything that has to be closed: it is here that a wrong URL is refused.
     servers = connect(settings.redis_url) if settings.redis_url else None
+    stamps = time_stamps(settings)
     store = store or await store_for(settings, rules)
     try:
         secret = ServiceSecret(await service_secret(store, vault, clock, os.urandom))
@@ -361,6 +369,22 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     linking = Linking(store, store, store, visibility, clock)
     photos = PillowPhotos()
     reporting = Reporting(store, resolver, photos, clock)
+    gathering = Gathering(
+        store, store, store, resolver, tracing, reading, recalling, reporting, visibility
+    )
+    reports = ReportProcess()
+    exporting = Exporting(
+        store,
+        PublishedLog(store),
+        gathering,
+        reports,
+        visibility,
+        clock,
+        os.urandom,
+        settings.resolver,
+        stamps,
+        wait=settings.evidence_wait_ms / 1000,
+    )
     notices = Notices(store, store, store)
 
     approving = Approving(
@@ -375,7 +399,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         IssuanceServicer(products, issuing, labelling, linking, dangerous),
         VerificationServicer(scanning, claiming, keyring, roots, clock),
         EventServicer(capturing, reading),
-        ProvenanceServicer(tracing, assessing),
+        ProvenanceServicer(tracing, assessing, gathering, exporting),
         AuditServicer(auditing, clock),
         SupervisionServicer(recalling, reporting),
     ]
@@ -416,7 +440,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     return App(
         settings, store, keyring, credentials, parties, approving, roots, scanning, servicers,
         gate, site, proofs, scans, events, auditing, audit, changes, caches, shared, press, labels,
-        photos, uses, fetch, sequencing, polls,
+        reports, photos, uses, fetch, sequencing, polls,
     )  # fmt: skip
 
 
@@ -438,6 +462,19 @@ def json_api(
         ),
         OPENAPI_PATH: OpenApiDocument(),
     }
+
+
+def time_stamps(settings: Settings) -> HttpTimeStamps | None:
+    """The authority that the settings name. Raises Unavailable SETTING_INVALID."""
+    if not settings.tsa_url:
+        return None
+    if settings.tsa_roots is None:
+        raise Unavailable("SETTING_INVALID", "tsa_url needs tsa_roots: whom its stamps lead to")
+    try:
+        roots = settings.tsa_roots.read_bytes()
+    except OSError as error:
+        raise Unavailable("SETTING_INVALID", f"tsa_roots: {error.strerror}") from None
+    return HttpTimeStamps(settings.tsa_url, roots)
 
 
 def rates(settings: Settings) -> Rates:

@@ -7,7 +7,7 @@ batch. `TAMPERINGS` names each way to tamper, with the reason and the member tha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from random import Random
@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tests.support.service import gln_of, gtin_of, sscc_of
+from tracechain.app.ports import LogStore
 from tracechain.domain.batch_key import derived
 from tracechain.domain.code import Algorithm
 from tracechain.domain.evidence.archive import pack, unpack
@@ -31,7 +32,7 @@ from tracechain.domain.evidence.manifest import (
     proof_name,
 )
 from tracechain.domain.keys import IssuerKey
-from tracechain.domain.log.checkpoint import Checkpoint
+from tracechain.domain.log.checkpoint import Checkpoint, Head
 from tracechain.domain.log.cosignature import Cosigner
 from tracechain.domain.log.fact import (
     Fact,
@@ -620,3 +621,18 @@ def forged(made: Made) -> Iterable[tuple[Tampering, bytes]]:
     """Each way to tamper with what it makes of a bundle."""
     for one in TAMPERINGS:
         yield one, one.tamper(made)
+
+
+# --- a publisher for a service that has none
+
+
+def publishing(store: LogStore) -> Callable[[int, Head], Awaitable[None]]:
+    """What publishes the trees of a store, signed and cosigned by the keys of this module."""
+
+    async def publish(fence: int, head: Head) -> None:
+        checkpoint = Checkpoint(ORIGIN, head.size, head.root)
+        note = Note(checkpoint.text, (LOG.sign(checkpoint.text),))
+        note = note.signed(*[w.sign(checkpoint, START // _SECOND) for w in WITNESSES])
+        await store.put_checkpoint(fence, head.size, note.encode())
+
+    return publish

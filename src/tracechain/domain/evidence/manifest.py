@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from tracechain.domain.batch_key import derived
 from tracechain.domain.errors import InvalidArgument
@@ -197,6 +198,11 @@ class Manifest:
         if spelling != data:
             raise _malformed("is not in its one spelling")
         return found
+
+
+def batch_name(gtin: str, lot: str) -> str:
+    """How a batch that is registered at the service is called."""
+    return f"products/{gtin}/batches/{quote(lot, safe='')}"
 
 
 def leaf_name(index: int) -> str:

@@ -7,6 +7,7 @@ the one that was proved.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,14 @@ class Entry:
     place: str = ""
     about: str = ""
     is_declared_wrong: bool = False
+
+
+def story_of(facts: Mapping[int, str], bodies: Mapping[int, str]) -> tuple[Entry, ...]:
+    """The story of facts and texts of events that are known to be good, by leaf index."""
+    return tuple(
+        entry_of(index, json.loads(text), json.loads(bodies[index]) if index in bodies else None)
+        for index, text in facts.items()
+    )
 
 
 def entry_of(index: int, fact: Mapping[str, Any], event: Mapping[str, Any] | None) -> Entry:

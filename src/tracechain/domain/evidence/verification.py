@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
-from urllib.parse import quote
 
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.evidence.archive import unpack
@@ -32,6 +31,7 @@ from tracechain.domain.evidence.manifest import (
     ChainHead,
     Manifest,
     Opening,
+    batch_name,
     body_name,
     fact_name,
     leaf_name,
@@ -215,7 +215,7 @@ def _check_batch(manifest: Manifest, fact: Mapping[str, Any], name: str) -> None
     """That the chain under a batch's number is the one of the batch that the manifest names."""
     if fact["kind"] != FactKind.BATCH:
         return
-    named = f"products/{fact['gtin']}/batches/{quote(fact['lot'], safe='')}"
+    named = batch_name(fact["gtin"], fact["lot"])
     for chain in manifest.chains:
         if chain.batch_number == fact["batch_number"] and chain.name != named:
             raise InvalidArgument.of(name, "OTHER_SUBJECT", f"is not about {chain.name}")
