@@ -61,6 +61,9 @@ _CURES = {
     "`CREATE EXTENSION citus` in this database.",
     "DISTRIBUTED_OTHERWISE": "Bring the table back with `SELECT undistribute_table('…')`, then "
     "distribute again.",
+    "CHECKPOINT_BEHIND": "Try again in a moment; where it stays, the operator looks at the log's "
+    "signer and witnesses.",
+    "EVIDENCE_TOO_LARGE": "Export units (--code) or containers of it.",
     "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
 }
 _CURES_BY_CODE = {
