@@ -1,5 +1,5 @@
-"""The page that verifies bundles: its words are the domain's, and the site's policy lets exactly its
-script and its style run.
+"""The page that verifies bundles: its words are the domain's, and the policy of the site lets
+exactly its script and its style run.
 
     python scripts/evidence_page.py            write what changed
     python scripts/evidence_page.py --check    fail where something would change

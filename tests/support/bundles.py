@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -136,9 +137,15 @@ class Made:
     export: int
     signer: NoteSigner
 
+    @cached_property
+    def whole(self) -> dict[str, bytes]:
+        """Its members as they are."""
+        return unpack(self.data)
+
     @property
     def members(self) -> dict[str, bytes]:
-        return unpack(self.data)
+        """Its members, to be altered."""
+        return dict(self.whole)
 
     def leaf_of(self, number: int, key: int = BATCH) -> int:
         """The index of the leaf with a number in a chain."""
@@ -290,7 +297,8 @@ def _raw(change: Callable[[bytes], bytes]) -> Tamper:
     return lambda made: change(made.data)
 
 
-def _without(index: int, members: dict[str, bytes]) -> None:
+def without(index: int, members: dict[str, bytes]) -> None:
+    """Takes a leaf out, with all that speaks of it."""
     for name in (leaf_name(index), proof_name(index), fact_name(index), body_name(index)):
         members.pop(name, None)
     value = json.loads(members["manifest.json"])
@@ -300,7 +308,7 @@ def _without(index: int, members: dict[str, bytes]) -> None:
 
 
 def _dropped(number: int, key: int = BATCH) -> Tamper:
-    return lambda made: edited(made, lambda m: _without(made.leaf_of(number, key), m))
+    return lambda made: edited(made, lambda m: without(made.leaf_of(number, key), m))
 
 
 def _truncated(made: Made) -> bytes:
@@ -308,7 +316,7 @@ def _truncated(made: Made) -> bytes:
 
     def edit(members: dict[str, bytes]) -> None:
         for number in (-2, -3):
-            _without(made.leaf_of(number), members)
+            without(made.leaf_of(number), members)
 
     return edited(made, edit)
 

@@ -1,4 +1,4 @@
-"""The page that verifies bundles in a browser: one file, the same for everybody, here or on a disk."""
+"""The page that verifies bundles in a browser: one file, the same here and on a disk."""
 
 from __future__ import annotations
 

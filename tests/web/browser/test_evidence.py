@@ -1,4 +1,4 @@
-"""The page that verifies bundles says what `tracechain evidence verify` says: one table for both."""
+"""The page that verifies bundles says what `tracechain evidence verify` says: one table."""
 
 from __future__ import annotations
 
