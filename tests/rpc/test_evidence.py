@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tests.support.service import (
     shipped,
     unpacked,
 )
+from tests.support.time_stamps import Authority, running_authority
+from tracechain.adapters.evidence.stamps import read_roots, stamped_time
 from tracechain.domain.batch_key import derived
 from tracechain.domain.evidence.verification import Verified, verify_bundle
 from tracechain.domain.log.policy import Policy
@@ -34,10 +36,24 @@ from tracechain.v1 import provenance_pb2 as pb
 POLICY = Policy.parse(policy_text().encode())
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    """A time stamping authority."""
+    with running_authority(tmp_path_factory.mktemp("tsa")) as running:
+        yield running
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def logged(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A service whose trees are published."""
-    async with running_world(tmp_path_factory.mktemp("logged"), log_poll_ms=20) as world:
+async def logged(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> AsyncIterator[World]:
+    """A service whose trees are published, with time stamps on its evidence."""
+    async with running_world(
+        tmp_path_factory.mktemp("logged"),
+        log_poll_ms=20,
+        tsa_url=authority.url,
+        tsa_roots=authority.roots,
+    ) as world:
         world.app._sequencing._publish = publishing(world.app.store)
         yield world
 
@@ -197,6 +213,22 @@ async def test_an_export_is_on_record_twice(logged: World, journey: Journey) -> 
         audit_pb2.ListAuditRecordsRequest(method="ProvenanceService.ExportEvidence", page_size=100)
     )
     assert journey.codes[1].uri in {record.objects.get("unit") for record in page.records}
+
+
+async def test_evidence_is_stamped_or_not_given(
+    logged: World, journey: Journey, authority: Authority
+) -> None:
+    found, _ = await export(logged.issuer, unit=journey.codes[3].uri)
+    assert found.stamp is not None
+    roots = read_roots(authority.roots.read_bytes())
+    assert stamped_time(found.stamp, found.checkpoint_note, roots).tzinfo is not None
+    authority.status = 503
+    try:
+        request = pb.ExportEvidenceRequest(unit=journey.codes[3].uri)
+        error = await refused(logged.issuer.provenance.ExportEvidence(request))
+    finally:
+        authority.status = 200
+    assert (error.code.name, error.reason) == ("UNAVAILABLE", "TSA_UNAVAILABLE")
 
 
 async def test_nothing_is_exported_while_checkpoints_are_behind(tmp_path: Path) -> None:

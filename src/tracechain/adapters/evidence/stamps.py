@@ -13,6 +13,7 @@ import datetime
 from hashlib import sha256
 
 import httpx
+import structlog
 from cryptography import x509
 from rfc3161_client import (
     HashAlgorithm,
@@ -26,6 +27,7 @@ from rfc3161_client import (
 from tracechain.domain.errors import InvalidArgument, Unavailable
 from tracechain.domain.evidence.manifest import STAMP
 
+_LOG = structlog.get_logger(__name__)
 _TIMEOUT = 10.0
 _MAX_BYTES = 64 * 1024
 _SHA_256 = x509.ObjectIdentifier("2.16.840.1.101.3.4.2.1")
@@ -49,11 +51,11 @@ class HttpTimeStamps:
             answer = await self._ask(request)
             _check(answer, data, self._roots, request.nonce)
         except (httpx.HTTPError, InvalidArgument) as error:
-            # The authority's words are for the operator's eyes, not for whoever exports.
+            # What the authority said is for the operator, not for whoever exports.
+            _LOG.warning("time_stamp_failed", error=type(error).__name__, why=str(error)[:200])
             raise Unavailable(
-                "TSA_UNAVAILABLE", f"no time stamp was given: {type(error).__name__}",
-                retry_after=5.0,
-            ) from error  # fmt: skip
+                "TSA_UNAVAILABLE", "the time stamping authority gave no good stamp", retry_after=5.0
+            ) from error
         return answer
 
     async def _ask(self, request: TimeStampRequest) -> bytes:
