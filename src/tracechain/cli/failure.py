@@ -64,6 +64,7 @@ _CURES = {
     "CHECKPOINT_BEHIND": "Try again in a moment; where it stays, the operator looks at the log's "
     "signer and witnesses.",
     "EVIDENCE_TOO_LARGE": "Export units (--code) or containers of it.",
+    "LOG_KEY_MISSING": "Make it first: `tracechain log init`, or `tracechain witness init`.",
     "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
 }
 _CURES_BY_CODE = {
