@@ -66,7 +66,9 @@ from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
+from tracechain.app.log.openings import Openings
 from tracechain.app.log.published import PublishedLog
+from tracechain.app.log.verdict_proofs import VerdictProofs
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
 from tracechain.app.platform_root import PlatformRoots
@@ -101,6 +103,7 @@ from tracechain.rpc.capture import EventServicer
 from tracechain.rpc.connect import CONNECT_PREFIX, ConnectApp
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
+from tracechain.rpc.log import LogServicer
 from tracechain.rpc.openapi import OPENAPI_PATH, OpenApiDocument
 from tracechain.rpc.provenance import ProvenanceServicer
 from tracechain.rpc.server import RpcServer, Servicer
@@ -372,13 +375,14 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     linking = Linking(store, store, store, visibility, clock)
     photos = PillowPhotos()
     reporting = Reporting(store, resolver, photos, clock)
+    published = PublishedLog(store)
     gathering = Gathering(
         store, store, store, resolver, tracing, reading, recalling, reporting, visibility
     )
     reports = ReportProcess()
     exporting = Exporting(
         store,
-        PublishedLog(store),
+        published,
         gathering,
         reports,
         visibility,
@@ -389,6 +393,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         wait=settings.evidence_wait_ms / 1000,
     )
     notices = Notices(store, store, store)
+    verdict_proofs = VerdictProofs(
+        store, published, prover, proofs.prove, enabled=settings.verdict_proofs
+    )
 
     approving = Approving(
         store, clock, four_eyes(settings), settings.approval_hours * 3_600_000_000
@@ -400,11 +407,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring, dangerous, approving, clock),
         IssuanceServicer(products, issuing, labelling, linking, dangerous),
-        VerificationServicer(scanning, claiming, keyring, roots, clock),
+        VerificationServicer(scanning, claiming, keyring, roots, verdict_proofs, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing, gathering, exporting),
         AuditServicer(auditing, clock),
         SupervisionServicer(recalling, reporting),
+        LogServicer(published, Openings(store, published, visibility, reading, recalling)),
     ]
     limits = Limits(rates(settings), make_buckets)
     admission = Admission(settings.max_calls, settings.max_streams)
@@ -412,7 +420,15 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
         Services(
-            scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
+            scanning,
+            claiming,
+            reporting,
+            linking,
+            Journeys(visibility),
+            notices,
+            keyring,
+            published,
+            clock,
         ),
         resolver=settings.resolver,
         hosts=http_hosts(settings),

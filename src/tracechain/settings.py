@@ -468,6 +468,14 @@ class Settings(BaseSettings):
             "more often.",
         ),
     ] = 200
+    verdict_proofs: Annotated[
+        bool,
+        Field(
+            description="Prove a verdict by the log to whoever asks for it. Who holds a genuine "
+            "code then learns how many units of its batch were authorised, and which one it is; "
+            "without it a scan must be believed."
+        ),
+    ] = True
     future_tolerance_s: Annotated[
         int, Field(ge=0, description="How far ahead of our clock an event's time may be.")
     ] = 300

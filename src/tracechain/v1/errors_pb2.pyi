@@ -364,6 +364,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
     ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
     """Not an entry of this service's log, or not in its one spelling."""
+    ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 360
+    """The log has published no checkpoint yet."""
+    ERROR_REASON_LEAF_NOT_FOUND: _ErrorReason.ValueType  # 361
+    """The log has no such leaf, or none about this: what was recorded before there was a log has none."""
+    ERROR_REASON_LEAF_NOT_PUBLISHED: _ErrorReason.ValueType  # 362
+    """The checkpoint that covers a leaf is not published yet; repeat in a second."""
+    ERROR_REASON_TILE_NOT_FOUND: _ErrorReason.ValueType  # 363
+    """No published tree of the log has that tile or bundle of entries."""
+    ERROR_REASON_INVALID_LEAF_INDEX: _ErrorReason.ValueType  # 364
+    """Not the index of a leaf."""
+    ERROR_REASON_INVALID_TREE_SIZE: _ErrorReason.ValueType  # 365
+    """Not the size of a tree, or the second of two is smaller than the first."""
+    ERROR_REASON_LOG_LEAF_MISSING: _ErrorReason.ValueType  # 366
+    """The store has not a leaf that its tree has."""
+    ERROR_REASON_PROOFS_DISABLED: _ErrorReason.ValueType  # 367
+    """This service proves no verdicts by its log."""
+    ERROR_REASON_CODE_NOT_ISSUED: _ErrorReason.ValueType  # 368
+    """The code was not issued, so that nothing is there to be proved."""
     ERROR_REASON_MALFORMED_BUNDLE: _ErrorReason.ValueType  # 380
     """Not an evidence bundle in its one form: the archive around it, or a name in it."""
     ERROR_REASON_MALFORMED_MANIFEST: _ErrorReason.ValueType  # 381
@@ -755,6 +773,24 @@ ERROR_REASON_WITNESS_UNAVAILABLE: ErrorReason.ValueType  # 338
 """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
 ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
 """Not an entry of this service's log, or not in its one spelling."""
+ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 360
+"""The log has published no checkpoint yet."""
+ERROR_REASON_LEAF_NOT_FOUND: ErrorReason.ValueType  # 361
+"""The log has no such leaf, or none about this: what was recorded before there was a log has none."""
+ERROR_REASON_LEAF_NOT_PUBLISHED: ErrorReason.ValueType  # 362
+"""The checkpoint that covers a leaf is not published yet; repeat in a second."""
+ERROR_REASON_TILE_NOT_FOUND: ErrorReason.ValueType  # 363
+"""No published tree of the log has that tile or bundle of entries."""
+ERROR_REASON_INVALID_LEAF_INDEX: ErrorReason.ValueType  # 364
+"""Not the index of a leaf."""
+ERROR_REASON_INVALID_TREE_SIZE: ErrorReason.ValueType  # 365
+"""Not the size of a tree, or the second of two is smaller than the first."""
+ERROR_REASON_LOG_LEAF_MISSING: ErrorReason.ValueType  # 366
+"""The store has not a leaf that its tree has."""
+ERROR_REASON_PROOFS_DISABLED: ErrorReason.ValueType  # 367
+"""This service proves no verdicts by its log."""
+ERROR_REASON_CODE_NOT_ISSUED: ErrorReason.ValueType  # 368
+"""The code was not issued, so that nothing is there to be proved."""
 ERROR_REASON_MALFORMED_BUNDLE: ErrorReason.ValueType  # 380
 """Not an evidence bundle in its one form: the archive around it, or a name in it."""
 ERROR_REASON_MALFORMED_MANIFEST: ErrorReason.ValueType  # 381
