@@ -28,6 +28,7 @@ from tests.support.time_stamps import Authority, running_authority
 from tracechain.adapters.evidence.stamps import read_roots, stamped_time
 from tracechain.domain.batch_key import derived
 from tracechain.domain.evidence.verification import Verified, verify_bundle
+from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.policy import Policy
 from tracechain.domain.report import Report, ReportKind, province_place
 from tracechain.v1 import audit_pb2
@@ -47,15 +48,18 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
 async def logged(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> AsyncIterator[World]:
-    """A service whose trees are published, with time stamps on its evidence."""
-    async with running_world(
-        tmp_path_factory.mktemp("logged"),
-        log_poll_ms=20,
-        tsa_url=authority.url,
-        tsa_roots=authority.roots,
-    ) as world:
-        world.app._sequencing._publish = publishing(world.app.store)
-        yield world
+    """A service whose trees are published at once, by a log and witnesses whose keys the tests
+    have, with time stamps on its evidence."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tracechain.app.sequencing._PAUSE", 20_000)
+        async with running_world(
+            tmp_path_factory.mktemp("logged"),
+            log_poll_ms=20,
+            tsa_url=authority.url,
+            tsa_roots=authority.roots,
+        ) as world:
+            world.app._sequencing._publish = publishing(world.app.store)
+            yield world
 
 
 async def export(by: Caller, **subject: str) -> tuple[Verified, bytes]:
@@ -232,7 +236,11 @@ async def test_evidence_is_stamped_or_not_given(
 
 
 async def test_nothing_is_exported_while_checkpoints_are_behind(tmp_path: Path) -> None:
+    async def nothing(fence: int, head: Head) -> None:
+        """No signer, no witnesses."""
+
     async with running_world(tmp_path, evidence_wait_ms=300) as world:
+        world.app._sequencing._publish = nothing
         lot = await world.lot()
         request = pb.ExportEvidenceRequest(batch=lot.name)
         error = await refused(world.issuer.provenance.ExportEvidence(request))
