@@ -38,11 +38,11 @@ def walk_chains(
                 chain.append(Placed(index, link))
                 of_ours = True
         if not of_ours:
-            raise _wrong(leaf_name(index), "MEMBER_UNKNOWN", "is in none of the chains")
+            raise _unchained(leaf_name(index), "MEMBER_UNKNOWN", "is in none of the chains")
     for head in manifest.chains:
         _walk(head, by_label[head.label], export_index)
     if len(leaves[export_index].links) != len(manifest.chains):
-        raise _wrong(
+        raise _unchained(
             leaf_name(export_index), "CHAIN_MISSING",
             f"ends {len(leaves[export_index].links)} chains, not {len(manifest.chains)}",
         )  # fmt: skip
@@ -54,23 +54,23 @@ def _walk(head: ChainHead, placed: list[Placed], export_index: int) -> None:
     before = NONE_BEFORE
     for expected, (index, link) in enumerate(placed):
         if expected not in numbers:
-            raise _wrong(
+            raise _unchained(
                 leaf_name(index), "EVENT_MISSING",
                 f"number {expected} of the chain of {head.name} is not there",
             )  # fmt: skip
         if (link.sequence, link.previous) != (expected, before):
-            raise _wrong(
+            raise _unchained(
                 leaf_name(index), "REORDERED",
                 f"is number {link.sequence} of the chain of {head.name} behind leaf "
                 f"{link.previous}, and stands as number {expected} behind {before}",
             )  # fmt: skip
         before = index
     if before != export_index or len(placed) <= head.length:
-        raise _wrong(
+        raise _unchained(
             MANIFEST if before == NONE_BEFORE else leaf_name(before), "TRUNCATED",
             f"the chain of {head.name} does not end in the leaf of the export",
         )  # fmt: skip
 
 
-def _wrong(member: str, reason: str, why: str) -> InvalidArgument:
+def _unchained(member: str, reason: str, why: str) -> InvalidArgument:
     return InvalidArgument.of(member, reason, why)
