@@ -16,6 +16,8 @@ import structlog
 from tracechain.adapters.buckets import LocalBuckets
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
+from tracechain.adapters.evidence.press import ReportProcess
+from tracechain.adapters.evidence.stamps import HttpTimeStamps
 from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.grouped import GroupedAudit, GroupedEvents, GroupedScans
 from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
@@ -50,6 +52,8 @@ from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
 from tracechain.app.dangerous import Dangerous
+from tracechain.app.evidence.exporting import Exporting
+from tracechain.app.evidence.gathering import Gathering
 from tracechain.app.facts import (
     CachedFacts,
     FactSource,
@@ -187,6 +191,7 @@ class App:
     _shared: list[SharedBuckets]
     _press: Press
     _labels: PooledLabels
+    _reports: ReportProcess
     _photos: PillowPhotos
     _uses: LastUses
     _fetch: HttpFetch
@@ -214,6 +219,7 @@ class App:
         await self._press.close()
         self._photos.close()
         await self._labels.close()
+        await self._reports.close()
         await self.store.close()
 
 
@@ -271,6 +277,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     # Before anything that has to be closed: it is here that a wrong URL or policy is refused.
     vouching = open_vouching(settings)
     servers = connect(settings.redis_url) if settings.redis_url else None
+    stamps = time_stamps(settings)
     store = store or await store_for(settings, rules)
     try:
         secret = ServiceSecret(await service_secret(store, vault, clock, os.urandom))
@@ -382,8 +389,24 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     linking = Linking(store, store, store, visibility, clock)
     photos = PillowPhotos()
     reporting = Reporting(store, resolver, photos, clock)
-    notices = Notices(store, store, store)
     published = PublishedLog(store)
+    gathering = Gathering(
+        store, store, store, resolver, tracing, reading, recalling, reporting, visibility
+    )
+    reports = ReportProcess()
+    exporting = Exporting(
+        store,
+        published,
+        gathering,
+        reports,
+        visibility,
+        clock,
+        os.urandom,
+        settings.resolver,
+        stamps,
+        wait=settings.evidence_wait_ms / 1000,
+    )
+    notices = Notices(store, store, store)
     verdict_proofs = VerdictProofs(
         store, published, prover, proofs.prove, enabled=settings.verdict_proofs
     )
@@ -400,7 +423,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         IssuanceServicer(products, issuing, labelling, linking, dangerous),
         VerificationServicer(scanning, claiming, keyring, roots, verdict_proofs, clock),
         EventServicer(capturing, reading),
-        ProvenanceServicer(tracing, assessing),
+        ProvenanceServicer(tracing, assessing, gathering, exporting),
         AuditServicer(auditing, clock),
         SupervisionServicer(recalling, reporting),
         LogServicer(published, Openings(store, published, visibility, reading, recalling)),
@@ -453,7 +476,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     return App(
         settings, store, keyring, credentials, parties, approving, roots, scanning, servicers,
         gate, site, proofs, scans, events, auditing, audit, changes, caches, shared, press, labels,
-        photos, uses, fetch, sequencing, vouching, polls,
+        reports, photos, uses, fetch, sequencing, vouching, polls,
     )  # fmt: skip
 
 
@@ -471,6 +494,19 @@ def json_api(
         ),
         OPENAPI_PATH: OpenApiDocument(),
     }
+
+
+def time_stamps(settings: Settings) -> HttpTimeStamps | None:
+    """The authority that the settings name. Raises Unavailable SETTING_INVALID."""
+    if not settings.tsa_url:
+        return None
+    if settings.tsa_roots is None:
+        raise Unavailable("SETTING_INVALID", "tsa_url needs tsa_roots: whom its stamps lead to")
+    try:
+        roots = settings.tsa_roots.read_bytes()
+    except OSError as error:
+        raise Unavailable("SETTING_INVALID", f"tsa_roots: {error.strerror}") from None
+    return HttpTimeStamps(settings.tsa_url, roots)
 
 
 def rates(settings: Settings) -> Rates:

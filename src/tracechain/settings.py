@@ -269,6 +269,29 @@ class Settings(BaseSettings):
             description="File of the key-encryption key; by default `kek` in data_dir, made once."
         ),
     ] = None
+    evidence_wait_ms: Annotated[
+        int,
+        Field(
+            ge=100,
+            description="How long an export of evidence waits for the checkpoint that covers it. "
+            "Less gives up while witnesses are slow; more holds a call for so long.",
+        ),
+    ] = 20_000
+    tsa_url: Annotated[
+        str,
+        Field(
+            description="Address of a time stamping authority (RFC 3161) for evidence; empty: "
+            "bundles have no time stamp, and when a checkpoint was made is the word of its "
+            "witnesses. While the authority is away no evidence is exported."
+        ),
+    ] = ""
+    tsa_roots: Annotated[
+        Path | None,
+        Field(
+            description="File of certificates in PEM that its stamps have to lead to; needed with "
+            "tsa_url: a stamp that nobody can check would be in the evidence for ever."
+        ),
+    ] = None
     log_origin: Annotated[
         str,
         Field(

@@ -205,7 +205,7 @@ async def test_a_checkpoint_replaces_only_a_smaller_one(store: Store) -> None:
 
 async def test_a_fact_about_very_many_goods_has_several_leaves(store: Store) -> None:
     keys = tuple(range(1 << 62, (1 << 62) + MAX_CHAINS + 1))
-    fact = evidence_fact("id", "subject", gln_of(1), 7, keys)
+    fact = evidence_fact("id", "subject", gln_of(1), 7, keys, "00" * 32)
     await store.append_fact(fact)
     first, second = [Leaf.parse(leaf.entry) for leaf in await sequenced(store)]
     assert (first.part, first.parts, second.part, second.parts) == (0, 2, 1, 2)

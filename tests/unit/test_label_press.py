@@ -45,9 +45,9 @@ async def test_a_defect_in_drawing_is_told_and_costs_no_process() -> None:
     try:
         with pytest.raises(RuntimeError, match="DataOverflowError"):
             await press.draw(plan, [beyond])
-        (process,) = press._children
+        (process,) = press._pool._children
         assert await press.draw(plan, [label]) == draw_labels(plan, [label])
-        assert press._children == [process]
+        assert press._pool._children == [process]
         assert not process.is_dead
     finally:
         await press.close()

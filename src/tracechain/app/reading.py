@@ -42,7 +42,7 @@ class Reading:
         (stored,) = await self._events.get_events([key])
         if stored is not None:
             event = event_from_json(stored.body)
-            if await self._sees(principal, event, stored.recorder):
+            if await self.sees(principal, event, stored.recorder):
                 return CapturedEvent(event, stored)
         raise NotFound("EVENT_NOT_FOUND", "there is no such event")
 
@@ -73,7 +73,7 @@ class Reading:
                 if stored is None:
                     raise DataCorrupted("EVENT_MISSING", "an event that a thing names is not there")
                 event = event_from_json(stored.body)
-                if not await self._sees(principal, event, stored.recorder):
+                if not await self.sees(principal, event, stored.recorder):
                     continue
                 if len(found) == limit:
                     return found, last, cut
@@ -100,7 +100,8 @@ class Reading:
             events.append(event_from_json(body))
         return stored.header, events
 
-    async def _sees(self, principal: Principal, event: Event, recorder: str) -> bool:
+    async def sees(self, principal: Principal, event: Event, recorder: str) -> bool:
+        """True where the principal may read the text of an event by this recorder."""
         if await self._visibility.sees_party(principal, recorder):
             return True
         for item in await named_things(self._resolver, event):

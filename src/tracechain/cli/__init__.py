@@ -19,6 +19,7 @@ from tracechain.cli import (
     config,
     demo,
     events,
+    evidence,
     issue,
     keys,
     labels,
@@ -56,6 +57,7 @@ app.command()(verify.claim)
 app.command()(trace.trace)
 app.command()(assess.assess)
 app.add_typer(recall.app, name="recall")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(links.app, name="links")
 app.add_typer(reports.app, name="reports")
 app.add_typer(keys.app, name="keys")

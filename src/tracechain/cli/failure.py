@@ -74,6 +74,9 @@ _CURES = {
     "STATE_DAMAGED": "A mirror heals its tiles with --verify. Keep the folder for whoever "
     "examines it, and begin in another one.",
     "FOLDER_IN_USE": "Stop the other process, or name another folder.",
+    "CHECKPOINT_BEHIND": "Try again in a moment; where it stays, the operator looks at the log's "
+    "signer and witnesses.",
+    "EVIDENCE_TOO_LARGE": "Export units (--code) or containers of it.",
     "LOG_KEY_MISSING": "Make it first: `tracechain log init`, or `tracechain witness init`.",
     "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
 }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from tracechain.app.assessing import Assessing
 from tracechain.app.capturing import identity_text
+from tracechain.app.evidence.exporting import Exporting
+from tracechain.app.evidence.gathering import Gathering, Goods
 from tracechain.app.tracing import Lineage, Trace, Tracing, lot_uri
 from tracechain.domain.batch_key import WHOLE_BATCH
 from tracechain.domain.custody import Step
+from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.party import Party, Principal
 from tracechain.domain.product import Batch
 from tracechain.rpc import convert, names
@@ -19,9 +24,13 @@ class ProvenanceServicer:
 
     service = pb.DESCRIPTOR.services_by_name["ProvenanceService"]
 
-    def __init__(self, tracing: Tracing, assessing: Assessing) -> None:
+    def __init__(
+        self, tracing: Tracing, assessing: Assessing, gathering: Gathering, exporting: Exporting
+    ) -> None:
         self._tracing = tracing
         self._assessing = assessing
+        self._gathering = gathering
+        self._exporting = exporting
 
     async def TraceUnit(self, request: pb.TraceUnitRequest, principal: Principal) -> pb.Trace:
         return _trace(await self._tracing.unit(principal, request.epc))
@@ -58,6 +67,33 @@ class ProvenanceServicer:
             truncated=found.truncated,
             conflicts=convert.conflicts(sorted(found.conflicts)),
         )
+
+    async def ExportEvidence(
+        self, request: pb.ExportEvidenceRequest, principal: Principal
+    ) -> AsyncIterator[pb.ExportEvidenceResponse]:
+        bundle = await self._exporting.export(principal, await self._goods(principal, request))
+        yield pb.ExportEvidenceResponse(evidence_id=bundle.evidence_id, size_bytes=len(bundle.data))
+        async for part in bundle.parts():
+            yield pb.ExportEvidenceResponse(data=part)
+
+    async def _goods(self, principal: Principal, request: pb.ExportEvidenceRequest) -> Goods:
+        match request.WhichOneof("subject"):
+            case "unit":
+                return await self._gathering.unit(principal, request.unit)
+            case "batch":
+                return await self._gathering.batch(principal, _batch_uri(request.batch))
+            case "container":
+                return await self._gathering.container(principal, request.container)
+            case "case" if request.case.startswith("divisions/"):
+                province, report_id = names.read_report(request.case, "case")
+                return await self._gathering.report(principal, request.case, province, report_id)
+            case "case":
+                recall = names.read_recall(request.case, "case")
+                return await self._gathering.recall(principal, request.case, *recall)
+            case _:
+                raise InvalidArgument.of(
+                    "subject", "MISSING_FIELD", "name a unit, a batch, a container or a case"
+                )
 
 
 def _batch_uri(text: str) -> str:

@@ -404,6 +404,48 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This service proves no verdicts by its log."""
     ERROR_REASON_CODE_NOT_ISSUED: _ErrorReason.ValueType  # 368
     """The code was not issued, so that nothing is there to be proved."""
+    ERROR_REASON_MALFORMED_BUNDLE: _ErrorReason.ValueType  # 380
+    """Not an evidence bundle in its one form: the archive around it, or a name in it."""
+    ERROR_REASON_MALFORMED_MANIFEST: _ErrorReason.ValueType  # 381
+    """Not the manifest of an evidence bundle in its one form."""
+    ERROR_REASON_MALFORMED_EXPORT: _ErrorReason.ValueType  # 382
+    """An evidence bundle does not say where the leaf of its export is."""
+    ERROR_REASON_MEMBER_ALTERED: _ErrorReason.ValueType  # 383
+    """A member of a bundle is not the one that was exported."""
+    ERROR_REASON_MEMBER_MISSING: _ErrorReason.ValueType  # 384
+    """A member of a bundle is not there."""
+    ERROR_REASON_MEMBER_UNKNOWN: _ErrorReason.ValueType  # 385
+    """A bundle has a member that it does not name."""
+    ERROR_REASON_REORDERED: _ErrorReason.ValueType  # 386
+    """The leaves of a chain, or the members of a bundle, are not in their order."""
+    ERROR_REASON_TRUNCATED: _ErrorReason.ValueType  # 387
+    """A chain in a bundle does not end in the leaf of the export."""
+    ERROR_REASON_CHAIN_MISSING: _ErrorReason.ValueType  # 388
+    """A chain that the export ended is not in the bundle."""
+    ERROR_REASON_MANIFEST_ALTERED: _ErrorReason.ValueType  # 389
+    """The manifest of a bundle is not the one that the log has."""
+    ERROR_REASON_FALSE_OPENING: _ErrorReason.ValueType  # 390
+    """A fact is not the one that its leaf was made for, or an event not the one of its fact."""
+    ERROR_REASON_OTHER_SUBJECT: _ErrorReason.ValueType  # 391
+    """A chain in a bundle is about other goods than it says."""
+    ERROR_REASON_OTHER_CHECKPOINT: _ErrorReason.ValueType  # 392
+    """A proof in a bundle is of another leaf, checkpoint or log."""
+    ERROR_REASON_SEAL_BROKEN: _ErrorReason.ValueType  # 393
+    """The seal of a bundle is not over its members."""
+    ERROR_REASON_EVIDENCE_TOO_LARGE: _ErrorReason.ValueType  # 394
+    """More leaves, goods or bytes than one bundle has; ErrorInfo says how many. Ask for less."""
+    ERROR_REASON_NOTHING_LOGGED: _ErrorReason.ValueType  # 395
+    """The log holds nothing about these goods: all of it is older than the log."""
+    ERROR_REASON_CHECKPOINT_BEHIND: _ErrorReason.ValueType  # 396
+    """The published checkpoint does not cover what is to be exported yet; repeat later."""
+    ERROR_REASON_CASE_WITHOUT_GOODS: _ErrorReason.ValueType  # 397
+    """A case names no goods whose history could be exported."""
+    ERROR_REASON_REPORT_UNAVAILABLE: _ErrorReason.ValueType  # 398
+    """The process that draws the report of a bundle does not last; repeat later."""
+    ERROR_REASON_TSA_UNAVAILABLE: _ErrorReason.ValueType  # 399
+    """The time stamping authority cannot be reached, or refuses; repeat later."""
+    ERROR_REASON_FALSE_TIME_STAMP: _ErrorReason.ValueType  # 400
+    """A time stamp is none of this checkpoint by a trusted authority."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -793,4 +835,46 @@ ERROR_REASON_PROOFS_DISABLED: ErrorReason.ValueType  # 367
 """This service proves no verdicts by its log."""
 ERROR_REASON_CODE_NOT_ISSUED: ErrorReason.ValueType  # 368
 """The code was not issued, so that nothing is there to be proved."""
+ERROR_REASON_MALFORMED_BUNDLE: ErrorReason.ValueType  # 380
+"""Not an evidence bundle in its one form: the archive around it, or a name in it."""
+ERROR_REASON_MALFORMED_MANIFEST: ErrorReason.ValueType  # 381
+"""Not the manifest of an evidence bundle in its one form."""
+ERROR_REASON_MALFORMED_EXPORT: ErrorReason.ValueType  # 382
+"""An evidence bundle does not say where the leaf of its export is."""
+ERROR_REASON_MEMBER_ALTERED: ErrorReason.ValueType  # 383
+"""A member of a bundle is not the one that was exported."""
+ERROR_REASON_MEMBER_MISSING: ErrorReason.ValueType  # 384
+"""A member of a bundle is not there."""
+ERROR_REASON_MEMBER_UNKNOWN: ErrorReason.ValueType  # 385
+"""A bundle has a member that it does not name."""
+ERROR_REASON_REORDERED: ErrorReason.ValueType  # 386
+"""The leaves of a chain, or the members of a bundle, are not in their order."""
+ERROR_REASON_TRUNCATED: ErrorReason.ValueType  # 387
+"""A chain in a bundle does not end in the leaf of the export."""
+ERROR_REASON_CHAIN_MISSING: ErrorReason.ValueType  # 388
+"""A chain that the export ended is not in the bundle."""
+ERROR_REASON_MANIFEST_ALTERED: ErrorReason.ValueType  # 389
+"""The manifest of a bundle is not the one that the log has."""
+ERROR_REASON_FALSE_OPENING: ErrorReason.ValueType  # 390
+"""A fact is not the one that its leaf was made for, or an event not the one of its fact."""
+ERROR_REASON_OTHER_SUBJECT: ErrorReason.ValueType  # 391
+"""A chain in a bundle is about other goods than it says."""
+ERROR_REASON_OTHER_CHECKPOINT: ErrorReason.ValueType  # 392
+"""A proof in a bundle is of another leaf, checkpoint or log."""
+ERROR_REASON_SEAL_BROKEN: ErrorReason.ValueType  # 393
+"""The seal of a bundle is not over its members."""
+ERROR_REASON_EVIDENCE_TOO_LARGE: ErrorReason.ValueType  # 394
+"""More leaves, goods or bytes than one bundle has; ErrorInfo says how many. Ask for less."""
+ERROR_REASON_NOTHING_LOGGED: ErrorReason.ValueType  # 395
+"""The log holds nothing about these goods: all of it is older than the log."""
+ERROR_REASON_CHECKPOINT_BEHIND: ErrorReason.ValueType  # 396
+"""The published checkpoint does not cover what is to be exported yet; repeat later."""
+ERROR_REASON_CASE_WITHOUT_GOODS: ErrorReason.ValueType  # 397
+"""A case names no goods whose history could be exported."""
+ERROR_REASON_REPORT_UNAVAILABLE: ErrorReason.ValueType  # 398
+"""The process that draws the report of a bundle does not last; repeat later."""
+ERROR_REASON_TSA_UNAVAILABLE: ErrorReason.ValueType  # 399
+"""The time stamping authority cannot be reached, or refuses; repeat later."""
+ERROR_REASON_FALSE_TIME_STAMP: ErrorReason.ValueType  # 400
+"""A time stamp is none of this checkpoint by a trusted authority."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

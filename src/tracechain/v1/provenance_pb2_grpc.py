@@ -55,6 +55,11 @@ class ProvenanceServiceStub(object):
                 request_serializer=tracechain_dot_v1_dot_provenance__pb2.AssessRecallRequest.SerializeToString,
                 response_deserializer=tracechain_dot_v1_dot_provenance__pb2.AssessRecallResponse.FromString,
                 _registered_method=True)
+        self.ExportEvidence = channel.unary_stream(
+                '/tracechain.v1.ProvenanceService/ExportEvidence',
+                request_serializer=tracechain_dot_v1_dot_provenance__pb2.ExportEvidenceRequest.SerializeToString,
+                response_deserializer=tracechain_dot_v1_dot_provenance__pb2.ExportEvidenceResponse.FromString,
+                _registered_method=True)
 
 
 class ProvenanceServiceServicer(object):
@@ -89,6 +94,15 @@ class ProvenanceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportEvidence(self, request, context):
+        """A file that proves, to anybody and without this service, what the transparency log holds about
+        goods up to now. That it was handed out is put on record in the log itself; each call is an
+        export of its own. It takes a few seconds, for a checkpoint has to cover it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProvenanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +125,11 @@ def add_ProvenanceServiceServicer_to_server(servicer, server):
                     servicer.AssessRecall,
                     request_deserializer=tracechain_dot_v1_dot_provenance__pb2.AssessRecallRequest.FromString,
                     response_serializer=tracechain_dot_v1_dot_provenance__pb2.AssessRecallResponse.SerializeToString,
+            ),
+            'ExportEvidence': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportEvidence,
+                    request_deserializer=tracechain_dot_v1_dot_provenance__pb2.ExportEvidenceRequest.FromString,
+                    response_serializer=tracechain_dot_v1_dot_provenance__pb2.ExportEvidenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +241,33 @@ class ProvenanceService(object):
             '/tracechain.v1.ProvenanceService/AssessRecall',
             tracechain_dot_v1_dot_provenance__pb2.AssessRecallRequest.SerializeToString,
             tracechain_dot_v1_dot_provenance__pb2.AssessRecallResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tracechain.v1.ProvenanceService/ExportEvidence',
+            tracechain_dot_v1_dot_provenance__pb2.ExportEvidenceRequest.SerializeToString,
+            tracechain_dot_v1_dot_provenance__pb2.ExportEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

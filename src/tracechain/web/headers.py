@@ -6,12 +6,17 @@ through, the browser would still not run it.
 
 from __future__ import annotations
 
+# The one page that is whole in one file (evidence.html), so that it verifies from a disk as well:
+# exactly its script and its style run, by their hashes. scripts/evidence_page.py writes them.
+EVIDENCE_SCRIPT = "'sha256-/uvVYIKx3HXPT+L/pLVieaS71YWacuqOPhliHH2MjUI='"
+EVIDENCE_STYLE = "'sha256-ZBDTt5iAVzXJkuFXNi+NtON18yFTwpcupnM9K66mdLY='"
+
 POLICY = "; ".join(
     (
         "default-src 'none'",
         # The QR reader of /scan is WebAssembly.
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "style-src 'self'",
+        f"script-src 'self' 'wasm-unsafe-eval' {EVIDENCE_SCRIPT}",
+        f"style-src 'self' {EVIDENCE_STYLE}",
         "img-src 'self' data: blob:",
         "connect-src 'self'",
         "manifest-src 'self'",

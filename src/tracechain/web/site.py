@@ -20,6 +20,7 @@ from tracechain.app.ports import Clock
 from tracechain.app.reporting import Reporting
 from tracechain.app.scanning import Scanning
 from tracechain.web.app import Route, Site
+from tracechain.web.evidence import EvidencePage
 from tracechain.web.forms import Forms
 from tracechain.web.guard import FormTokens
 from tracechain.web.log import CHECKPOINT, TILES, LogFiles
@@ -89,6 +90,7 @@ def make_site(
         Route(CHECKPOINT, log.checkpoint),
         Route(TILES, log.tile),
         Route("/offline", offline),
+        Route("/evidence", EvidencePage().answer),
         Route("/healthz", _alive),
     ]
     # Whatever stands before the key, a link is found: the resolver may have a stem.

@@ -159,9 +159,15 @@ def lifted_fact(batch_number: int, recall_id: str, time: int, reason: str) -> Fa
 
 
 def evidence_fact(
-    evidence_id: str, subject: str, receiver_gln: str, time: int, keys: Sequence[int]
+    evidence_id: str,
+    subject: str,
+    receiver_gln: str,
+    time: int,
+    keys: Sequence[int],
+    contents_sha256: str,
 ) -> Fact:
-    """The history under these keys, up to this fact itself, was handed out."""
+    """The history under these keys, up to this fact itself, was handed out. `contents_sha256` is
+    that of the bundle's manifest, in hex, so that what was handed out cannot become another."""
     return _fact(
         FactKind.EVIDENCE,
         time,
@@ -169,6 +175,7 @@ def evidence_fact(
         evidence_id=evidence_id,
         subject=subject,
         receiver_gln=receiver_gln,
+        contents_sha256=contents_sha256,
     )
 
 

@@ -544,3 +544,71 @@ class AssessRecallResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AssessRecallResponse: _TypeAlias = AssessRecallResponse  # noqa: Y015
+
+@_typing.final
+class ExportEvidenceRequest(_message.Message):
+    """Names what evidence is asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    CASE_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    """A unit: a code as it was scanned, an EPC URN or a GS1 Digital Link."""
+    batch: _builtins.str
+    """A batch name `products/{gtin}/batches/{lot}`, an LGTIN URN or a GS1 Digital Link."""
+    container: _builtins.str
+    """SSCC as EPC URN, GS1 Digital Link or 18 digits; or the EPC of any other container."""
+    case: _builtins.str
+    """A recall `products/{gtin}/batches/{lot}/recalls/{id}` with its batch, or a consumer's report
+    `divisions/{region}/reports/{id}` with the unit whose code it names.
+    """
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        batch: _builtins.str = ...,
+        container: _builtins.str = ...,
+        case: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "case", b"case", "container", b"container", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "case", b"case", "container", b"container", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["unit", "batch", "container", "case"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___ExportEvidenceRequest: _TypeAlias = ExportEvidenceRequest  # noqa: Y015
+
+@_typing.final
+class ExportEvidenceResponse(_message.Message):
+    """A part of an evidence bundle; the first one has no data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVIDENCE_ID_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    evidence_id: _builtins.str
+    """In the first part: the id of the export, 32 hexadecimal digits, as the log has it."""
+    size_bytes: _builtins.int
+    """In the first part: how many bytes the file has."""
+    data: _builtins.bytes
+    """The next bytes of the file, a zip archive."""
+    def __init__(
+        self,
+        *,
+        evidence_id: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "evidence_id", b"evidence_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportEvidenceResponse: _TypeAlias = ExportEvidenceResponse  # noqa: Y015

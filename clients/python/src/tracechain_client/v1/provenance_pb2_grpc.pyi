@@ -24,6 +24,11 @@ class ProvenanceServiceStub:
     """The story of a case or pallet, and what was in it when."""
     AssessRecall: _aio.UnaryUnaryMultiCallable[_provenance_pb2.AssessRecallRequest, _provenance_pb2.AssessRecallResponse]
     """Which units, batches and places a recall of this batch would reach."""
+    ExportEvidence: _aio.UnaryStreamMultiCallable[_provenance_pb2.ExportEvidenceRequest, _provenance_pb2.ExportEvidenceResponse]
+    """A file that proves, to anybody and without this service, what the transparency log holds about
+    goods up to now. That it was handed out is put on record in the log itself; each call is an
+    export of its own. It takes a few seconds, for a checkpoint has to cover it.
+    """
 
 class ProvenanceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Where goods have been, what they were made of, and what else is affected."""
@@ -59,5 +64,16 @@ class ProvenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_provenance_pb2.AssessRecallRequest, _abc.Awaitable[_provenance_pb2.AssessRecallResponse]],
     ) -> _abc.Awaitable[_provenance_pb2.AssessRecallResponse]:
         """Which units, batches and places a recall of this batch would reach."""
+
+    @_abc_1.abstractmethod
+    def ExportEvidence(
+        self,
+        request: _provenance_pb2.ExportEvidenceRequest,
+        context: _aio.ServicerContext[_provenance_pb2.ExportEvidenceRequest, _abc.AsyncIterator[_provenance_pb2.ExportEvidenceResponse]],
+    ) -> _abc.AsyncIterator[_provenance_pb2.ExportEvidenceResponse]:
+        """A file that proves, to anybody and without this service, what the transparency log holds about
+        goods up to now. That it was handed out is put on record in the log itself; each call is an
+        export of its own. It takes a few seconds, for a checkpoint has to cover it.
+        """
 
 def add_ProvenanceServiceServicer_to_server(servicer: ProvenanceServiceServicer, server: _aio.Server) -> None: ...

@@ -1,0 +1,1 @@
+"""What an export has from outside: its report on paper, and time stamps."""

@@ -1,0 +1,1 @@
+"""Exporting evidence: what belongs into a bundle, and how it becomes one."""

@@ -1,0 +1,66 @@
+"""Bundles: whole ones are accepted, and whatever is done to one is refused by its name."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+
+from tests.support.bundles import (
+    BATCH,
+    TAMPERINGS,
+    Made,
+    Tampering,
+    made_bundle,
+    policy_text,
+)
+from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.evidence.verification import verify_bundle
+from tracechain.domain.log.policy import Policy
+
+POLICY = Policy.parse(policy_text().encode())
+
+
+@pytest.fixture(scope="module")
+def made() -> Made:
+    return made_bundle()
+
+
+def test_a_whole_bundle_is_accepted(made: Made) -> None:
+    found = verify_bundle(made.data, POLICY)
+    assert found.export_index == made.export
+    assert [(c.leaves, c.opened, c.late) for c in found.chains] == [(1, 1, 0), (7, 6, 1), (2, 2, 0)]
+    assert dict(found.accepted.witnessed).keys() == {"w0", "w1", "w2"}
+    assert [one.kind.value for one in found.story] == [
+        "key", "batch", "recall", "event", "event", "event", "event", "evidence",
+    ]  # fmt: skip
+    assert [one.step for one in found.story[3:7]] == ["shipping", "shipping", "shipping", ""]
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda one: one.name)
+def test_what_forgers_do_is_named(made: Made, tampering: Tampering) -> None:
+    data = tampering.tamper(made)
+    assert data != made.data
+    with pytest.raises(InvalidArgument) as refused:
+        verify_bundle(data, POLICY)
+    (violation,) = refused.value.violations
+    assert (refused.value.reason, violation.field) == (tampering.reason, tampering.member(made))
+
+
+def test_other_programs_read_the_archive(made: Made) -> None:
+    with zipfile.ZipFile(io.BytesIO(made.data)) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == made.members
+
+
+def test_every_byte_counts(made: Made) -> None:
+    for at in range(0, len(made.data), 7):
+        data = bytearray(made.data)
+        data[at] ^= 1 << at % 8
+        with pytest.raises(InvalidArgument):
+            verify_bundle(bytes(data), POLICY)
+
+
+def test_the_same_leaves_have_the_same_numbers(made: Made) -> None:
+    assert made.leaf_of(0, BATCH) == 1
