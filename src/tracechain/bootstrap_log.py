@@ -9,12 +9,12 @@ from time import time_ns
 
 from tracechain.adapters.kek import kek_from_file, kek_from_text
 from tracechain.adapters.keys import Vault
-from tracechain.adapters.log_heads import FileHeads
-from tracechain.adapters.log_keys import KeyFile, make_key
-from tracechain.adapters.log_signer import ChildSigner, HttpSigner
-from tracechain.adapters.log_signer_child import greeting
-from tracechain.adapters.log_signer_folder import key_file, key_types, make_folder, open_folder
-from tracechain.adapters.log_witnesses import HttpWitnesses
+from tracechain.adapters.log.heads import FileHeads
+from tracechain.adapters.log.keys import KeyFile, make_key
+from tracechain.adapters.log.signer import ChildSigner, HttpSigner
+from tracechain.adapters.log.signer_child import greeting
+from tracechain.adapters.log.signer_folder import key_file, key_types, make_folder, open_folder
+from tracechain.adapters.log.witnesses import HttpWitnesses
 from tracechain.app.log.collecting import Collecting
 from tracechain.app.log.publishing import Publishing
 from tracechain.app.log.witnessing import Witnessing
@@ -60,7 +60,7 @@ def log_origin(settings: Settings) -> str:
 
 
 def make_log_signer(settings: Settings, folder: Path, origin: str) -> bool:
-    """See tracechain.adapters.log_signer_folder.make_folder; `origin` may be empty."""
+    """See tracechain.adapters.log.signer_folder.make_folder; `origin` may be empty."""
     types = key_types(cosignature=False)
     name = origin or log_origin(settings)
     return make_folder(folder, name, types, log_vault(settings), _clock)

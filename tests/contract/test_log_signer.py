@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 
 from tests.support.histories import FORK, MAIN, ORIGIN, SHARED, SlowHeads
 from tests.unit.log.trees import ed25519_key
-from tracechain.adapters import log_signer_child
 from tracechain.adapters.kek import LocalKek
 from tracechain.adapters.keys import Vault
-from tracechain.adapters.log_heads import FileHeads
-from tracechain.adapters.log_keys import KeyFile, make_key
-from tracechain.adapters.log_signer import ChildSigner, HttpSigner
-from tracechain.adapters.log_signer_folder import key_file, key_types, make_folder, open_folder
+from tracechain.adapters.log import signer_child
+from tracechain.adapters.log.heads import FileHeads
+from tracechain.adapters.log.keys import KeyFile, make_key
+from tracechain.adapters.log.signer import ChildSigner, HttpSigner
+from tracechain.adapters.log.signer_folder import key_file, key_types, make_folder, open_folder
 from tracechain.app.log.ports import Signer
 from tracechain.app.log.signing import Signing
 from tracechain.domain.errors import TracechainError
@@ -51,7 +51,7 @@ def clock() -> int:
 
 
 def child(folder: Path, vault: Vault | None = None) -> ChildSigner:
-    return ChildSigner(log_signer_child.greeting(folder, ORIGIN, vault, "critical", "json"))
+    return ChildSigner(signer_child.greeting(folder, ORIGIN, vault, "critical", "json"))
 
 
 def reason(call: Callable[[], object]) -> str:

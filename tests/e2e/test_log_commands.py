@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.command import Command
 from tests.support.histories import MAIN
-from tracechain.adapters.log_signer_folder import open_folder
+from tracechain.adapters.log.signer_folder import open_folder
 from tracechain.domain.log.note import SignatureType, VerifierKey
 from tracechain.domain.log.witness import checkpoint_path
 

@@ -72,7 +72,7 @@ def signers() -> set[int]:
     return {
         pid
         for pid in children(os.getpid())
-        if b"log_signer_child" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"log.signer_child" in Path(f"/proc/{pid}/cmdline").read_bytes()
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.dying import ENDS, LOG, WITNESS, End, Mortuary, mortuary, signing, witnessing
 from tests.support.histories import FORK, MAIN, ORIGIN, SHARED, History
-from tracechain.adapters.log_heads import FileHeads
+from tracechain.adapters.log.heads import FileHeads
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.cosignature import verifier
 from tracechain.domain.log.note import Note, parse_lines, verify

@@ -23,9 +23,9 @@ from typing import Any
 
 from tests.support.histories import ORIGIN
 from tests.unit.log.trees import ed25519_key
-from tracechain.adapters import log_heads
-from tracechain.adapters.log_heads import FileHeads
-from tracechain.adapters.log_signer_child import answer_of
+from tracechain.adapters.log import heads
+from tracechain.adapters.log.heads import FileHeads
+from tracechain.adapters.log.signer_child import answer_of
 from tracechain.app.log.ports import Answer
 from tracechain.app.log.signing import Signing
 from tracechain.app.log.witnessing import Witnessing
@@ -129,7 +129,7 @@ def _doomed(end: End, real: Callable[..., Any]) -> Callable[..., Any]:
 
 def _prepare(end: End) -> None:
     """Only what is done within a hold counts, so that each step is one of replacing the note."""
-    real_write = log_heads.write_durably
+    real_write = heads.write_durably
 
     def write(path: Path, content: bytes, mode: int) -> None:
         if end.step == "half":
@@ -145,7 +145,7 @@ def _prepare(end: End) -> None:
             setattr(os, end.step, _doomed(end, getattr(os, end.step)))
         real_write(path, content, mode)
 
-    log_heads.write_durably = write
+    heads.write_durably = write
 
 
 def _main() -> None:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from tests.unit.log.trees import leaf, mth, subproof
-from tracechain.adapters.log_heads import FileHeads
+from tracechain.adapters.log.heads import FileHeads
 from tracechain.domain.log.checkpoint import Checkpoint, Head
 from tracechain.domain.log.note import Note, NoteSigner
 from tracechain.domain.log.signing import SignCheckpoint

@@ -1,6 +1,7 @@
-"""Many files at a time, each whole or not there whoever is killed; and a folder for one process.
+"""Files that are whole or not there whoever is killed, one and many; and a folder for one process.
 
-`log_heads.write_durably` is for one file at a time.
+Promises that what was written outlasts a power cut: one file once `write_durably` returns, many
+files after `sync`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,32 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tracechain.adapters.log_heads import sync_folder
 from tracechain.domain.errors import FailedPrecondition
 
 # So many are made to last one by one; the disk takes a turn for each.
 _FEW = 64
+
+
+def write_durably(path: Path, content: bytes, mode: int) -> None:
+    """Replaces a file, whole or not at all; it survives the machine once this returns. One at a
+    time of a process for a path. Raises OSError; the file is then as before, or as it was to be."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes durable which files are in a folder. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def replace(path: Path, content: bytes, draft: Path) -> None:

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tracechain.adapters.log.durable import held, replace, sync
-from tracechain.adapters.log.evidence import keep_fork
-from tracechain.adapters.log_heads import write_durably
+from tracechain.adapters.log.durable import held, replace, sync, write_durably
+from tracechain.adapters.log.fork_file import keep_fork
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.log.fork import Fork
 from tracechain.domain.log.tiles import WIDTH, Bundle, Tile, encode_entries

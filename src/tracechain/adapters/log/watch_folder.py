@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tracechain.adapters.log.durable import held
-from tracechain.adapters.log.evidence import keep, keep_fork
+from tracechain.adapters.log.fork_file import keep, keep_fork
 from tracechain.app.log.watching import Memory
 from tracechain.domain.errors import DataCorrupted
 from tracechain.domain.log.fork import Fork

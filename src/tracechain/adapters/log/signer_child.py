@@ -1,4 +1,4 @@
-"""The signer as a process of the service's own: `python -m tracechain.adapters.log_signer_child`.
+"""The signer as a process of the service's own: `python -m tracechain.adapters.log.signer_child`.
 
 First comes where its folder is, the origin to make keys for where there are none, and what opens
 the vault; then requests, `keys` or a body to sign, answered in order as a status, a newline and
@@ -17,7 +17,7 @@ from typing import Literal
 
 from tracechain.adapters.child_process import requests
 from tracechain.adapters.keys import Vault, vault_from
-from tracechain.adapters.log_signer_folder import key_types, make_folder, open_folder
+from tracechain.adapters.log.signer_folder import key_types, make_folder, open_folder
 from tracechain.app.log.ports import Answer
 from tracechain.app.log.signing import Signing
 from tracechain.domain.errors import TracechainError, Unavailable

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tracechain.adapters.kek import kek_from_file
 from tracechain.adapters.keys import Vault
-from tracechain.adapters.log_heads import write_durably
+from tracechain.adapters.log.durable import write_durably
 from tracechain.domain.errors import DataCorrupted, InvalidArgument, Unavailable
 from tracechain.domain.log.cosignature import Cosigner
 from tracechain.domain.log.note import NoteSigner, SignatureType, VerifierKey, public_half

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tracechain.adapters.log.durable import sync_folder, write_durably
 from tracechain.domain.errors import DataCorrupted, InvalidArgument, Unavailable
 from tracechain.domain.log.note import MAX_NOTE_BYTES, Note
 from tracechain.domain.log.witness import checkpoint_path
@@ -75,28 +76,6 @@ class FileHeads:
             raise DataCorrupted(
                 "LOG_STATE_LOST", f"there is no {self._folder}, where what was signed is kept"
             )
-
-
-def write_durably(path: Path, content: bytes, mode: int) -> None:
-    """Replaces a file, whole or not at all; it survives the machine once this returns. One at a
-    time of a process for a path. Raises OSError; the file is then as before, or as it was to be."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes durable which files are in a folder. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unavailable(error: OSError) -> Unavailable:

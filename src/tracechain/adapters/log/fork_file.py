@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from tracechain.adapters.log_heads import sync_folder, write_durably
+from tracechain.adapters.log.durable import sync_folder, write_durably
 from tracechain.domain.log.fork import Fork
 
 

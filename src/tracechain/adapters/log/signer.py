@@ -11,9 +11,9 @@ import asyncio
 
 import httpx
 
-from tracechain.adapters import log_signer_child
 from tracechain.adapters.child_process import ChildProcess
-from tracechain.adapters.log_witnesses import bounded_body
+from tracechain.adapters.log import signer_child
+from tracechain.adapters.log.witnesses import bounded_body
 from tracechain.app.log.ports import Answer
 from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import Unavailable
@@ -26,14 +26,14 @@ class ChildSigner:
     """A signer in a process of its own, started with the first request and anew where it died."""
 
     def __init__(self, greeting: bytes) -> None:
-        """`greeting` is that of `log_signer_child`."""
+        """`greeting` is that of `signer_child`."""
         self._greeting = greeting
         self._process: ChildProcess | None = None
         self._starting = asyncio.Lock()
 
     async def keys(self) -> bytes:
         """See Signer."""
-        return _body(await self._ask(log_signer_child.KEYS))
+        return _body(await self._ask(signer_child.KEYS))
 
     async def sign(self, body: bytes) -> Answer:
         """See Signer."""
@@ -51,7 +51,7 @@ class ChildSigner:
     async def _started(self) -> ChildProcess:
         async with self._starting:
             if self._process is None or self._process.is_dead:
-                self._process = await ChildProcess.start(log_signer_child.__name__, self._greeting)
+                self._process = await ChildProcess.start(signer_child.__name__, self._greeting)
             return self._process
 
     async def close(self) -> None:

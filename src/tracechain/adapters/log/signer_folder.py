@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracechain.adapters.keys import Vault
-from tracechain.adapters.log_heads import FileHeads, sync_folder
-from tracechain.adapters.log_keys import KeyFile, has_ml_dsa, make_key
+from tracechain.adapters.log.durable import sync_folder
+from tracechain.adapters.log.heads import FileHeads
+from tracechain.adapters.log.keys import KeyFile, has_ml_dsa, make_key
 from tracechain.app.log.signing import Signing
 from tracechain.domain.log.note import SignatureType
 
