@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -190,6 +192,22 @@ async def test_all_at_once_is_one_history(witness: httpx.AsyncClient) -> None:
     assert Checkpoint.parse(kept.text).size == won[0][1]
     assert all(answer.text == f"{won[0][1]}\n" for answer in answers if answer.status_code == 409)
     assert {answer.status_code for answer in answers} == {200, 409}
+
+
+def test_who_was_decided_on_before_another_was_kept_is_decided_on_again(tmp_path: Path) -> None:
+    meeting = threading.Barrier(2, timeout=10)
+
+    class MeetingHeads(SlowHeads):
+        def held(self, origin: str) -> AbstractContextManager[None]:
+            meeting.wait()  # both have looked, and both may cosign
+            return super().held(origin)
+
+    assert witnessing(tmp_path).add_checkpoint(MAIN.to_cosign(0, SHARED, LOG)).status == 200
+    both = Witnessing(KEYS, {ORIGIN: [LOG.key]}, MeetingHeads(tmp_path), lambda: TIME * 1_000_000)
+    bodies = (MAIN.to_cosign(SHARED, 110, LOG), FORK.to_cosign(SHARED, 120, LOG))
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(threads.map(both.add_checkpoint, bodies))
+    assert sorted(answer.status for answer in answers) == [200, 409]
 
 
 async def test_a_state_that_is_not_its_own_cosigns_nothing(

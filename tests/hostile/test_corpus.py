@@ -30,6 +30,9 @@ from tracechain.domain.epcis.reader import read_json
 from tracechain.domain.epcis.validate import checked
 from tracechain.domain.errors import TracechainError
 from tracechain.domain.identifiers import gln, gtin14, lot, parse_epc, serial, sscc, uscc
+from tracechain.domain.log.policy import Policy
+from tracechain.domain.log.signing import SignCheckpoint
+from tracechain.domain.log.witness import AddCheckpoint
 from tracechain.domain.region import Region
 from tracechain.rpc import names, paging
 from tracechain.rpc.connect_form import Form
@@ -94,6 +97,9 @@ PARSERS: dict[str, tuple[Callable[[bytes], Any], tuple[type[Exception], ...]]] =
     "Redis URL": (on_text(parse_redis_url), (TracechainError,)),
     "key-encryption key": (on_text(kek_from_text), (TracechainError,)),
     "photograph": (clean, (TracechainError,)),
+    "request to a witness": (AddCheckpoint.parse, (TracechainError,)),
+    "request to a signer": (SignCheckpoint.parse, (TracechainError,)),
+    "log policy": (Policy.parse, (TracechainError,)),
     "cookie": (mark_in, ()),
     "form token": (on_text(lambda text: TOKENS.check(text, "d", "s")), (TracechainError,)),
     "accept": (on_text(lambda text: media_type(text, ("text/html", "application/json"))), ()),
