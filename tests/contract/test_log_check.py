@@ -82,7 +82,9 @@ async def fill(store: Store) -> None:
     await store.append_events([s.event(wide, [s.touch(key, 0, 1, wide) for key in GOODS])])
     wrong = s.digest(3, 3, declaration=s.mark("declared"), record_time=2 * 10**6)
     await store.append_events([s.event(wrong, [s.touch(BATCH, 0, 5, wrong)])])
-    await store.append_fact(evidence_fact("e", "subject", owner, 3 * 10**6, [BATCH, OTHER]))
+    await store.append_fact(
+        evidence_fact("e", "subject", owner, 3 * 10**6, [BATCH, OTHER], "00" * 32)
+    )
     fence, published = await sequenced(store)
     assert await store.put_checkpoint(fence, published.size, signed(published))
     late = s.digest("late", 4 * 10**6)

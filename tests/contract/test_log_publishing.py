@@ -129,7 +129,9 @@ class World:
     async def grow(self, count: int) -> Head:
         """Facts, and their places in the tree."""
         for n in range(count):
-            await self.store.append_fact(evidence_fact(f"e{n}", "unit", "", TIME + n, [n + 1]))
+            await self.store.append_fact(
+                evidence_fact(f"e{n}", "unit", "", TIME + n, [n + 1], "00" * 32)
+            )
         head: Head | None = await self.store.sequence(self.fence, 10_000)
         assert head is not None
         return head

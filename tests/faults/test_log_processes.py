@@ -50,7 +50,9 @@ def end(*processes: subprocess.Popen[str], by: signal.Signals) -> None:
 async def facts(world: Any, count: int) -> int:
     """Writes facts; how many leaves the log has at least, once they have places."""
     for n in range(count):
-        await world.app.store.append_fact(evidence_fact(f"e{n}", "unit", "", 1 + n, [n + 1]))
+        await world.app.store.append_fact(
+            evidence_fact(f"e{n}", "unit", "", 1 + n, [n + 1], "00" * 32)
+        )
     async with asyncio.timeout(20):
         while (await world.app.store.pending_facts())[0]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

@@ -24,7 +24,7 @@ _LEASE = 10_000_000
 _LEFT = 5_000_000
 # Facts in one transaction, and the least time between two checkpoints, in microseconds.
 _GROUP = 200
-_PAUSE = 800_000
+_PAUSE = 600_000
 
 Publish = Callable[[int, Head], Awaitable[None]]
 
