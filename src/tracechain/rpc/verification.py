@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain.app.claiming import Claiming
 from tracechain.app.keyring import Keyring
+from tracechain.app.log.verdict_proofs import VerdictProofs
 from tracechain.app.platform_root import PlatformRoots
 from tracechain.app.ports import Clock
 from tracechain.app.scanning import Scanning, ScanRequest
@@ -45,17 +46,23 @@ class VerificationServicer:
         claiming: Claiming,
         keyring: Keyring,
         roots: PlatformRoots,
+        proofs: VerdictProofs,
         clock: Clock,
     ) -> None:
         self._scanning = scanning
         self._claiming = claiming
         self._keyring = keyring
         self._roots = roots
+        self._proofs = proofs
         self._clock = clock
         self._templates = _Templates()
 
     async def VerifyCode(self, request: pb.VerifyCodeRequest) -> pb.Verdict:
-        return self._answer(await self._scanning.verify(_scan(request)))
+        verdict = await self._scanning.verify(_scan(request))
+        answer = self._answer(verdict)
+        if request.include_proof:
+            await self._prove(request.code, verdict, answer)
+        return answer
 
     async def BatchVerifyCodes(
         self, request: pb.BatchVerifyCodesRequest
@@ -63,7 +70,11 @@ class VerificationServicer:
         if not 1 <= len(request.requests) <= MAX_BATCH:
             raise InvalidArgument.of("requests", "LIST_TOO_LONG", f"1 to {MAX_BATCH} are taken")
         verdicts = await self._scanning.verify_all([_scan(item) for item in request.requests])
-        return pb.BatchVerifyCodesResponse(verdicts=[self._answer(v) for v in verdicts])
+        answers = [self._answer(v) for v in verdicts]
+        for item, verdict, answer in zip(request.requests, verdicts, answers, strict=True):
+            if item.include_proof:
+                await self._prove(item.code, verdict, answer)
+        return pb.BatchVerifyCodesResponse(verdicts=answers)
 
     async def StreamVerifyCodes(
         self, requests: AsyncIterator[pb.StreamVerifyCodesRequest]
@@ -74,10 +85,13 @@ class VerificationServicer:
 
         async def one(item: pb.StreamVerifyCodesRequest) -> None:
             try:
+                verdict = await self._scanning.verify(_scan(item.request))
                 answer = pb.StreamVerifyCodesResponse(
                     sequence=item.sequence,
-                    verdict=self._answer(await self._scanning.verify(_scan(item.request))),
+                    verdict=self._answer(verdict),
                 )
+                if item.request.include_proof:
+                    await self._prove(item.request.code, verdict, answer.verdict)
             except TracechainError as error:
                 answer = pb.StreamVerifyCodesResponse(
                     sequence=item.sequence, error_reason=error.reason
@@ -136,6 +150,15 @@ class VerificationServicer:
             next_page_token=more,
             roots=[convert.root(root) for root in self._roots.roots()],
         )
+
+    async def _prove(self, code: str, verdict: Verdict, answer: pb.Verdict) -> None:
+        """Adds to an answer the proof that its request asks for."""
+        found = await self._proofs.of(code, verdict)
+        answer.proof.absent_reason = found.absent
+        if found.key is not None:
+            answer.proof.unit_index = found.index
+            answer.proof.authorization.extend(map(convert.opened_leaf, found.authorization))
+            answer.proof.key.CopyFrom(convert.opened_leaf(found.key))
 
     def _answer(self, verdict: Verdict) -> pb.Verdict:
         answer = pb.Verdict()
