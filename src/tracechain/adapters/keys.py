@@ -112,23 +112,13 @@ class HmacDigester:
     """The Digester port: marks that say "the same" and nothing else."""
 
     def __init__(self, secret: ServiceSecret) -> None:
-        self._device_key = secret.derive("device-mark/v1")
+        self._devices = _Monthly(secret.derive("device-mark/v1"))
         self._claim_key = secret.derive("claim-mark/v1")
-        self._origin_key = secret.derive("origin-mark/v1")
-        self._month: tuple[int, HMAC] | None = None
+        self._origins = _Monthly(secret.derive("origin-mark/v1"))
 
     def device_mark(self, device_id: str, time: int) -> bytes:
         """See Digester. The salt rotates with the calendar month, UTC."""
-        if not device_id:
-            return b""
-        day = time // 86_400_000_000
-        if self._month is None or self._month[0] != day:
-            salt = _of_month(self._device_key, time)
-            self._month = (day, HMAC(salt, hashes.SHA256()))
-        # A copy of a keyed state: setting up the key would cost more than the mark.
-        mark = self._month[1].copy()
-        mark.update(device_id.encode())
-        return mark.finalize()[:8]
+        return self._devices.mark(device_id, time) if device_id else b""
 
     def claim_mark(self, device_id: str, gtin: str, serial: str) -> bytes:
         """See Digester."""
@@ -137,12 +127,25 @@ class HmacDigester:
 
     def origin_mark(self, network: str, time: int) -> bytes:
         """See Digester. The salt rotates as that of devices, and is another one."""
-        if not network:
-            return b""
-        return hmac.digest(_of_month(self._origin_key, time), network.encode(), "sha256")[:8]
+        return self._origins.mark(network, time) if network else b""
 
 
-def _of_month(key: bytes, time: int) -> bytes:
-    """The salt of the calendar month, UTC."""
-    moment = datetime.datetime.fromtimestamp(time / 1e6, datetime.UTC)
-    return hmac.digest(key, moment.strftime("%Y-%m").encode(), "sha256")
+class _Monthly:
+    """Marks under a salt that is derived from a key for each calendar month, UTC."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._day = -1
+        self._keyed: HMAC | None = None
+
+    def mark(self, text: str, time: int) -> bytes:
+        """Eight bytes, the same for the same text within a month."""
+        day = time // 86_400_000_000
+        if self._keyed is None or self._day != day:
+            moment = datetime.datetime.fromtimestamp(time / 1e6, datetime.UTC)
+            salt = hmac.digest(self._key, moment.strftime("%Y-%m").encode(), "sha256")
+            self._day, self._keyed = day, HMAC(salt, hashes.SHA256())
+        # A copy of a keyed state: setting up the key would cost more than the mark.
+        mark = self._keyed.copy()
+        mark.update(text.encode())
+        return mark.finalize()[:8]

@@ -7,6 +7,7 @@ never kept; a mark of its network may be.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import unquote
 
 from tracechain.domain.errors import Unavailable
@@ -68,8 +69,10 @@ def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
     return getattr(address, "ipv4_mapped", None) or address
 
 
+@lru_cache(maxsize=8192)
 def network_of(peer: str) -> str:
-    """The network of an address (/24 of IPv4, /48 of IPv6) as text; empty where it is none.
+    """The network of an address (/24 of IPv4, /48 of IPv6) as text; empty where it is none. Kept in
+    memory alone: each call of a client asks.
 
     `peer` is as in `host_of`, or a smaller network.
     """

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -194,31 +194,61 @@ def _collect(message: Message, prefix: str, found: dict[str, str]) -> None:
     for field, value in message.ListFields():
         if len(found) >= _MAX_VALUES:
             return
-        if _is_secret(field):
+        shape = _shape(field)
+        if shape.is_secret:
             continue
-        path = f"{prefix}{field.name}"
-        if not field.is_repeated:
-            _put(field, value, path, found)
-        elif len(value) > _MAX_ITEMS or _is_map(field):
+        path = prefix + shape.name
+        if not shape.is_repeated:
+            shape.put(value, path, found)
+        elif shape.is_map or len(value) > _MAX_ITEMS:
             found[f"{path}.count"] = str(len(value))
         else:
             for number, item in enumerate(value):
-                _put(field, item, f"{path}[{number}]", found)
+                shape.put(item, f"{path}[{number}]", found)
 
 
-def _put(field: FieldDescriptor, value: Any, path: str, found: dict[str, str]) -> None:
+class _Shape(NamedTuple):
+    """What is done with the values of a field: found out once, since every record asks."""
+
+    name: str
+    is_secret: bool
+    is_repeated: bool
+    is_map: bool
+    put: Callable[[Any, str, dict[str, str]], None]
+
+
+@cache
+def _shape(field: FieldDescriptor) -> _Shape:
+    put: Callable[[Any, str, dict[str, str]], None] = _put_text
     if field.message_type is not None:
-        if field.message_type.full_name == "google.protobuf.Timestamp":
-            found[path] = _time(value)
-        else:
-            _collect(value, f"{path}.", found)
+        is_time = field.message_type.full_name == "google.protobuf.Timestamp"
+        put = _put_time if is_time else _put_message
     elif field.enum_type is not None:
-        member = field.enum_type.values_by_number.get(value)
-        found[path] = member.name if member is not None else str(value)
-    elif isinstance(value, bytes):
-        found[path] = value[: _MAX_TEXT // 2].hex()
-    else:
-        found[path] = _short(str(value))
+        put = partial(_put_member, field.enum_type)
+    elif field.type == FieldDescriptor.TYPE_BYTES:
+        put = _put_bytes
+    return _Shape(field.name, _is_secret(field), field.is_repeated, _is_map(field), put)
+
+
+def _put_text(value: Any, path: str, found: dict[str, str]) -> None:
+    found[path] = _short(str(value))
+
+
+def _put_bytes(value: bytes, path: str, found: dict[str, str]) -> None:
+    found[path] = value[: _MAX_TEXT // 2].hex()
+
+
+def _put_time(value: Timestamp, path: str, found: dict[str, str]) -> None:
+    found[path] = _time(value)
+
+
+def _put_message(value: Message, path: str, found: dict[str, str]) -> None:
+    _collect(value, f"{path}.", found)
+
+
+def _put_member(of: EnumDescriptor, value: int, path: str, found: dict[str, str]) -> None:
+    member = of.values_by_number.get(value)
+    found[path] = member.name if member is not None else str(value)
 
 
 def _time(value: Timestamp) -> str:
@@ -238,6 +268,5 @@ def _is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
-@cache
 def _is_secret(field: FieldDescriptor) -> bool:
     return bool(field.GetOptions().Extensions[annotations_pb2.secret])
