@@ -87,11 +87,11 @@ from tracechain.app.stories import Stories
 from tracechain.app.tokens import BearerTokens
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
+from tracechain.bootstrap_log import Vouching, open_vouching
 from tracechain.domain.address import is_loopback
 from tracechain.domain.approval import Act
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.keys import JudgeEarlier
-from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.note import Note
 from tracechain.domain.log.policy import Policy
 from tracechain.domain.rate import Rate
@@ -191,6 +191,7 @@ class App:
     _uses: LastUses
     _fetch: HttpFetch
     _sequencing: Sequencing
+    _vouching: Vouching
     _polls: list[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -200,6 +201,7 @@ class App:
             with suppress(asyncio.CancelledError):
                 await poll
         await self._sequencing.close()
+        await self._vouching.close()
         await self._uses.write()
         await self._fetch.close()
         for group in (self._changes, self._proofs, self._scans, self._events):
@@ -266,7 +268,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     rules = ScanRules(
         settings.same_province_minutes, settings.other_province_minutes, settings.max_devices
     )
-    # Before anything that has to be closed: it is here that a wrong URL is refused.
+    # Before anything that has to be closed: it is here that a wrong URL or policy is refused.
+    vouching = open_vouching(settings)
     servers = connect(settings.redis_url) if settings.redis_url else None
     store = store or await store_for(settings, rules)
     try:
@@ -436,7 +439,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         clock,
     )
     polls.append(asyncio.create_task(_poll("retention", retaining.run, _RETENTION_EVERY)))
-    sequencing = Sequencing(store, _unpublished, clock, os.urandom(16).hex())
+    publishing = vouching.publishing(store)
+    sequencing = Sequencing(store, publishing.publish, clock, os.urandom(16).hex())
     if settings.log:
         polls.append(
             asyncio.create_task(_poll("log", sequencing.turn, settings.log_poll_ms / 1000))
@@ -447,12 +451,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     return App(
         settings, store, keyring, credentials, parties, approving, roots, scanning, servicers,
         gate, site, proofs, scans, events, auditing, audit, changes, caches, shared, press, labels,
-        photos, uses, fetch, sequencing, polls,
+        photos, uses, fetch, sequencing, vouching, polls,
     )  # fmt: skip
-
-
-async def _unpublished(fence: int, head: Head) -> None:
-    """The tree grows, and nobody signs it yet."""
 
 
 def json_api(

@@ -31,6 +31,7 @@ from tracechain.cli import (
     store,
     trace,
     verify,
+    witness,
 )
 from tracechain.cli.failure import explain, report
 
@@ -61,6 +62,7 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
 app.add_typer(log.app, name="log")
+app.add_typer(witness.app, name="witness")
 app.command()(config.config)
 
 

@@ -61,6 +61,7 @@ _CURES = {
     "`CREATE EXTENSION citus` in this database.",
     "DISTRIBUTED_OTHERWISE": "Bring the table back with `SELECT undistribute_table('…')`, then "
     "distribute again.",
+    "LOG_KEY_MISSING": "Make it first: `tracechain log init`, or `tracechain witness init`.",
     "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
 }
 _CURES_BY_CODE = {

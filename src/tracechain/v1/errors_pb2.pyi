@@ -344,6 +344,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Too few of the witnesses cosigned that the policy asks for."""
     ERROR_REASON_UNSUPPORTED_ALGORITHM: _ErrorReason.ValueType  # 311
     """This build cannot verify signatures of that algorithm."""
+    ERROR_REASON_LOG_KEY_MISSING: _ErrorReason.ValueType  # 330
+    """There is no file of keys that sign the log's checkpoints, or cosign them."""
+    ERROR_REASON_LOG_KEY_UNREADABLE: _ErrorReason.ValueType  # 331
+    """Not a file of such keys, or its keys are not those that it names."""
+    ERROR_REASON_LOG_STATE_LOST: _ErrorReason.ValueType  # 332
+    """What a key signed last is not known beside the key; it signs nothing."""
+    ERROR_REASON_LOG_STATE_UNAVAILABLE: _ErrorReason.ValueType  # 333
+    """What a key signed last cannot be read or written now; repeat later."""
+    ERROR_REASON_LOG_ROLLED_BACK: _ErrorReason.ValueType  # 334
+    """The store's tree does not continue the one that was signed: an old backup, or another store."""
+    ERROR_REASON_LOG_SIGNER_UNAVAILABLE: _ErrorReason.ValueType  # 335
+    """The process that signs checkpoints cannot be used now; repeat later."""
+    ERROR_REASON_LOG_SIGNER_OTHER: _ErrorReason.ValueType  # 336
+    """The log's signer has other keys than those that signed what is published."""
+    ERROR_REASON_LOG_TILE_MISSING: _ErrorReason.ValueType  # 337
+    """The store has not a tile that its tree has."""
+    ERROR_REASON_WITNESS_UNAVAILABLE: _ErrorReason.ValueType  # 338
+    """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
     ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
     """Not an entry of this service's log, or not in its one spelling."""
     ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 360
@@ -364,8 +382,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This service proves no verdicts by its log."""
     ERROR_REASON_CODE_NOT_ISSUED: _ErrorReason.ValueType  # 368
     """The code was not issued, so that nothing is there to be proved."""
-    ERROR_REASON_LOG_TILE_MISSING: _ErrorReason.ValueType  # 337
-    """The store has not a tile that its tree has."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -695,6 +711,24 @@ ERROR_REASON_QUORUM_NOT_MET: ErrorReason.ValueType  # 310
 """Too few of the witnesses cosigned that the policy asks for."""
 ERROR_REASON_UNSUPPORTED_ALGORITHM: ErrorReason.ValueType  # 311
 """This build cannot verify signatures of that algorithm."""
+ERROR_REASON_LOG_KEY_MISSING: ErrorReason.ValueType  # 330
+"""There is no file of keys that sign the log's checkpoints, or cosign them."""
+ERROR_REASON_LOG_KEY_UNREADABLE: ErrorReason.ValueType  # 331
+"""Not a file of such keys, or its keys are not those that it names."""
+ERROR_REASON_LOG_STATE_LOST: ErrorReason.ValueType  # 332
+"""What a key signed last is not known beside the key; it signs nothing."""
+ERROR_REASON_LOG_STATE_UNAVAILABLE: ErrorReason.ValueType  # 333
+"""What a key signed last cannot be read or written now; repeat later."""
+ERROR_REASON_LOG_ROLLED_BACK: ErrorReason.ValueType  # 334
+"""The store's tree does not continue the one that was signed: an old backup, or another store."""
+ERROR_REASON_LOG_SIGNER_UNAVAILABLE: ErrorReason.ValueType  # 335
+"""The process that signs checkpoints cannot be used now; repeat later."""
+ERROR_REASON_LOG_SIGNER_OTHER: ErrorReason.ValueType  # 336
+"""The log's signer has other keys than those that signed what is published."""
+ERROR_REASON_LOG_TILE_MISSING: ErrorReason.ValueType  # 337
+"""The store has not a tile that its tree has."""
+ERROR_REASON_WITNESS_UNAVAILABLE: ErrorReason.ValueType  # 338
+"""A witness cannot be reached, or answers nothing of a sane size; repeat later."""
 ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
 """Not an entry of this service's log, or not in its one spelling."""
 ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 360
@@ -715,6 +749,4 @@ ERROR_REASON_PROOFS_DISABLED: ErrorReason.ValueType  # 367
 """This service proves no verdicts by its log."""
 ERROR_REASON_CODE_NOT_ISSUED: ErrorReason.ValueType  # 368
 """The code was not issued, so that nothing is there to be proved."""
-ERROR_REASON_LOG_TILE_MISSING: ErrorReason.ValueType  # 337
-"""The store has not a tile that its tree has."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

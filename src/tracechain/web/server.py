@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import socket
 import ssl
+import stat
 from asyncio import TimerHandle
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -34,6 +36,7 @@ _BODY_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 15
 # How long an answer may lie unread.
 _UNREAD_SECONDS = 30.0
+_UNIX = "unix:"
 
 
 class HttpServer:
@@ -79,9 +82,12 @@ class HttpServer:
         self.port = 0
 
     async def start(self) -> None:
-        """Opens the port. Raises Unavailable PORT_TAKEN."""
-        opened = _open(self._listen, shared=self._shared)
-        self.port = opened.getsockname()[1]
+        """Opens the port, or the socket of `unix:/path`. Raises Unavailable PORT_TAKEN."""
+        if self._listen.startswith(_UNIX):
+            opened = _open_unix(self._listen)
+        else:
+            opened = _open(self._listen, shared=self._shared)
+            self.port = opened.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve([opened]))
         await self._server.began.wait()
 
@@ -307,3 +313,26 @@ def _open(listen: str, *, shared: bool) -> socket.socket:
         opened.close()
         raise Unavailable("PORT_TAKEN", f"cannot listen on {listen}") from None
     return opened
+
+
+def _open_unix(listen: str) -> socket.socket:
+    """A socket for its owner and its group. One that nobody listens on any more is taken over."""
+    path = listen.removeprefix(_UNIX)
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            if stat.S_ISSOCK(os.stat(path).st_mode) and not _is_listening(path):
+                os.unlink(path)
+        opened.bind(path)
+        # Nobody gets in before this: it does not listen yet.
+        os.chmod(path, 0o660)
+        opened.setblocking(False)
+    except OSError:
+        opened.close()
+        raise Unavailable("PORT_TAKEN", f"cannot listen on {listen}") from None
+    return opened
+
+
+def _is_listening(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0
