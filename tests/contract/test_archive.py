@@ -519,6 +519,8 @@ PLANTED: dict[str, tuple[str, str]] = {
     "touch": ("UPDATE touch SET batch_key = 77 WHERE batch_key = 2", "BATCH_MISSING"),
     "history": ("UPDATE unit_scan SET batch_key = 77 WHERE batch_key = 2", "BATCH_MISSING"),
     "claim": ("UPDATE claim SET batch_key = 77", "BATCH_MISSING"),
+    "owner": ("UPDATE batch SET issuer_gln = '' WHERE batch_key = 1", "OWNER_WRONG"),
+    "order's owner": (f"UPDATE allocation SET issuer_gln = '{gln_of(2)}'", "OWNER_WRONG"),
     "order's key": ("DELETE FROM issuer_key WHERE key_id = 2", "KEY_MISSING"),
     "event": ("DELETE FROM event WHERE event_time = 3", "EVENT_MISSING"),
     "event's time": ("UPDATE touch SET event_time = 4 WHERE event_time = 3", "EVENT_MISSING"),
@@ -596,7 +598,7 @@ async def test_a_damaged_file_is_found(tmp_path: Path, filled_file: Path) -> Non
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("DELETE FROM sqlite_schema WHERE name = 'product_by_issuer'")
     with closing(sqlite3.connect(tmp_path / "full")) as connection, connection:
-        connection.execute("INSERT INTO product SELECT '1', issuer_gln, body FROM product")
+        connection.execute("INSERT INTO product SELECT '1', issuer_gln, body, '' FROM product")
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute(
             "INSERT INTO sqlite_schema VALUES ('index', 'product_by_issuer', 'product', ?, ?)",

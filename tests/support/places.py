@@ -16,6 +16,7 @@ import asyncpg
 from tests.support.stores import RULES
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
+from tracechain.adapters.postgres.tenancy import SERVICE_SETTINGS
 from tracechain.adapters.sqlite import open_store as open_sqlite
 from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.tables import TABLES
@@ -78,7 +79,7 @@ def postgres_at(url: str) -> Place:
     """A store in a database."""
 
     async def run(sql: str) -> list[tuple[Any, ...]]:
-        connection = await asyncpg.connect(url)
+        connection = await asyncpg.connect(url, server_settings=SERVICE_SETTINGS)
         try:
             return [tuple(row) for row in await connection.fetch(sql)]
         finally:

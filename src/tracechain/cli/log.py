@@ -1,4 +1,5 @@
-"""`tracechain log`: the keys of checkpoints and their signer, and whether all of the log holds."""
+"""`tracechain log`: the keys of our log's checkpoints, and their signer; and (`watch.py`) a look at
+anybody's log."""
 
 from __future__ import annotations
 
@@ -11,13 +12,19 @@ from tracechain.cli.connection import AsJson
 from tracechain.cli.failure import Stop
 from tracechain.cli.log_check import check
 from tracechain.cli.output import console, done, note, print_json
+from tracechain.cli.watch import fork, watch
 
 if TYPE_CHECKING:
     from tracechain.domain.log.note import VerifierKey
     from tracechain.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="The transparency log: who signs its checkpoints.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The transparency log: who signs its checkpoints, and whether a log is what it says.",
+)
 app.command()(check)
+app.command()(watch)
+app.command()(fork)
 
 Folder = Annotated[
     Path | None,
