@@ -17,7 +17,8 @@ from tests.support.service import World, running_world
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The shared service."""
-    async with running_world(tmp_path_factory.mktemp("world")) as running:
+    # Its log is sequenced and published by the tests that look at it: tests.support.log.
+    async with running_world(tmp_path_factory.mktemp("world"), log_poll_ms=3_600_000) as running:
         yield running
 
 

@@ -436,7 +436,7 @@ _EXPECTED = {
 
 def assert_clear(error: Refusal) -> None:
     """An error that a caller can do something with, and that tells nothing of our inside."""
-    # The one thing that time alone mends: its checkpoint comes within a second.
+    # A leaf that has its place waits for its checkpoint; nothing else may be unavailable.
     assert error.code in _EXPECTED or error.reason == "LEAF_NOT_PUBLISHED", error
     assert error.reason in REASONS, error
     assert error.domain == "tracechain"

@@ -102,8 +102,11 @@ async def test_a_leaf_that_is_not_published_is_soon(world: World) -> None:
             grpc.StatusCode.UNAVAILABLE, "LEAF_NOT_PUBLISHED",
         )  # fmt: skip
         assert refusal.retry_after == 1.0
-    request.leaf_index = -1
-    assert (await refused(ask(request))).reason == "INVALID_LEAF_INDEX"
+    for index in (-1, (1 << 63) - 1):
+        request.leaf_index = index
+        assert (await refused(ask(request))).reason == "INVALID_LEAF_INDEX"
+    request.leaf_index = (1 << 63) - 2
+    assert (await refused(ask(request))).reason == "LEAF_NOT_FOUND"
     await published(world.app.store)
     request.leaf_index = before.size
     proved(await ask(request))

@@ -17,6 +17,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     async with running_world(
         tmp_path_factory.mktemp("world"),
         recall_poll_ms=200,
+        # Its log is sequenced and published by the tests that look at it: tests.support.log.
+        log_poll_ms=3_600_000,
     ) as running:
         yield running
 

@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="The transparency log: who signs its checkpoints, and whether a log is what it says.",
 )
+app.command()(check)
 app.command()(watch)
 app.command()(fork)
 app.command()(check)

@@ -21,7 +21,7 @@ from tracechain.domain.errors import (
     Unavailable,
 )
 from tracechain.domain.log.checkpoint import Checkpoint
-from tracechain.domain.log.merkle import inclusion
+from tracechain.domain.log.merkle import MAX_SIZE, inclusion
 from tracechain.domain.log.note import Note
 from tracechain.domain.log.proof import LogProof
 from tracechain.domain.log.sequencing import LogLeaf
@@ -88,8 +88,10 @@ class PublishedLog:
         """The leaf with this index. Raises InvalidArgument INVALID_LEAF_INDEX, NotFound
         LEAF_NOT_FOUND, Unavailable LEAF_NOT_PUBLISHED: there is one, and its checkpoint is not
         published yet; DataCorrupted LOG_LEAF_MISSING."""
-        if index < 0:
-            raise InvalidArgument.of("leaf_index", "INVALID_LEAF_INDEX", "is negative")
+        if not 0 <= index < MAX_SIZE:
+            raise InvalidArgument.of(
+                "leaf_index", "INVALID_LEAF_INDEX", f"is not from 0 to {MAX_SIZE - 1}"
+            )
         # Read at once: what is read of a leaf never changes.
         published, leaves = await asyncio.gather(
             self.checkpoint(), self._store.read_leaves(index, index + 1)
