@@ -43,7 +43,7 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
     "bundle": (bundle.measure, lambda: bundle.measure(10, 2)),
     "mutations": (mutations.measure, lambda: mutations.measure(300)),
-    "log": (log.measure, lambda: log.measure(600, 1)),
+    "log": (log.measure, lambda: log.measure(600, 1, 2000)),
     "audit": (audit.measure, lambda: audit.measure(60, 1, (SQLITE,))),
     "auth": (auth.measure, lambda: auth.measure(200, 1)),
     "recall": (recall.measure, lambda: recall.measure(3)),

@@ -68,6 +68,7 @@ from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
 from tracechain.app.log.openings import Openings
 from tracechain.app.log.published import PublishedLog
+from tracechain.app.log.sequencing import Sequencing
 from tracechain.app.log.verdict_proofs import VerdictProofs
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
@@ -82,7 +83,6 @@ from tracechain.app.resolving import Resolver
 from tracechain.app.retaining import Retaining
 from tracechain.app.scanning import Scanning
 from tracechain.app.secrets import Rewrapped, Rewrapping, service_secret
-from tracechain.app.sequencing import Sequencing
 from tracechain.app.stories import Stories
 from tracechain.app.tokens import BearerTokens
 from tracechain.app.tracing import Tracing
@@ -302,7 +302,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     caches = CacheStack(layers)
     changes = Changes(caches)
 
-    visibility = Visibility(store, store)
+    visibility = Visibility(store)
     roots = PlatformRoots(store, vault, clock, settings.resolver)
     await roots.refresh()
     await roots.certify_all()
@@ -355,7 +355,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     claiming = Claiming(proofs.prove, facts, issue_times, store, digester, clock)
     press = Press(vault, settings.sign_processes or os.cpu_count() or 1)
     labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
-    products = Products(store, store, visibility, changes, clock)
+    products = Products(store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
     labelling = Labelling(store, keyring, visibility, press, labels, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
@@ -415,7 +415,9 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         LogServicer(published, Openings(store, published, visibility, reading, recalling)),
     ]
     limits = Limits(rates(settings), make_buckets)
-    admission = Admission(settings.max_calls, settings.max_streams)
+    admission = Admission(
+        settings.max_calls, settings.max_streams, settings.client_calls, settings.client_streams
+    )
     authenticating = Authenticating(credentials, bearer_tokens(settings, fetch, visibility))
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
@@ -625,6 +627,8 @@ async def serve(
             app.site,
             s.http_listen,
             max_connections=s.http_connections,
+            # All come from the proxy where there is one: it has to see to that.
+            max_client_connections=0 if s.http_proxies else s.client_connections,
             allow_plaintext=s.allow_plaintext,
             tls=tls.context() if tls else None,
             shared_port=shared_port,

@@ -505,6 +505,28 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Calls and streams of one connection; more wait in its client."),
     ] = 16
+    client_calls: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Calls of one client address under way in a process; one more is "
+            "RESOURCE_EXHAUSTED. 0: as many as max_calls. Too few keep out those who share an "
+            "address; and behind a proxy that grpc_proxies and http_proxies do not name all "
+            "clients are one.",
+        ),
+    ] = 80
+    client_streams: Annotated[
+        int, Field(ge=0, description="The same for streams; 0: as many as max_streams.")
+    ] = 64
+    client_connections: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="HTTP connections of one address to a process; one more is closed at once. "
+            "0: as many as http_connections, and always so behind http_proxies. Connections of "
+            "gRPC are not counted by address.",
+        ),
+    ] = 512
     drain_seconds: Annotated[
         float, Field(ge=0, description="How long a stop waits for calls that are under way.")
     ] = 10.0

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -86,6 +87,25 @@ async def test_a_log_is_followed_and_monitors_see_it(witness: httpx.AsyncClient)
         assert (await witness.head(place)).status_code == 200
     assert (await witness.get(f"/{checkpoint_path(OTHER.name)}")).status_code == 404
     assert (await witness.get(f"/{checkpoint_path('unknown')}")).status_code == 404
+
+
+async def test_what_is_asked_over_and_over_is_written_once_a_second(tmp_path: Path) -> None:
+    """Anybody can send a checkpoint again that he found published."""
+    seconds = iter([TIME, TIME, TIME, TIME + 1, TIME + 1])
+    one = Witnessing(
+        KEYS, {ORIGIN: [LOG.key]}, FileHeads(tmp_path), lambda: next(seconds) * 1_000_000
+    )
+    path = tmp_path / checkpoint_path(ORIGIN)
+    answers, written = [one.add_checkpoint(MAIN.to_cosign(0, 7, LOG))], [path.stat().st_mtime_ns]
+    for _ in range(4):
+        answers.append(one.add_checkpoint(MAIN.to_cosign(7, 7, LOG)))
+        written.append(path.stat().st_mtime_ns)
+    assert {answer.status for answer in answers} == {200}
+    assert [b == a for a, b in pairwise(answers)] == [True, True, False, True]
+    assert [b == a for a, b in pairwise(written)] == [True, True, False, True]
+    for answer in answers:
+        note = AddCheckpoint.parse(MAIN.to_cosign(7, 7, LOG)).note
+        assert len(cosigned(note, answer.body, [key.key for key in KEYS]).signatures) == 3
 
 
 async def test_strangers_signatures_are_neither_needed_nor_handed_on(

@@ -64,6 +64,9 @@ NO_LIMITS = {
     "client_logins_per_minute": 0,
     "client_tries_per_hour": 0,
     "code_tries_per_hour": 0,
+    "client_calls": 0,
+    "client_streams": 0,
+    "client_connections": 0,
 }
 STORE_VARIABLE = "TRACECHAIN_TEST_STORE"
 _EPOCH = datetime.datetime(2026, 1, 5, 8, tzinfo=datetime.timezone(datetime.timedelta(hours=8)))

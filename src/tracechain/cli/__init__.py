@@ -25,6 +25,7 @@ from tracechain.cli import (
     labels,
     links,
     log,
+    mirror,
     recall,
     register,
     reports,
@@ -64,6 +65,7 @@ app.add_typer(approvals.app, name="approvals")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
 app.add_typer(log.app, name="log")
+app.command()(mirror.mirror)
 app.add_typer(witness.app, name="witness")
 app.command()(config.config)
 

@@ -1,4 +1,5 @@
-"""`tracechain log init, sign, key, adopt`: the keys of the log's checkpoints, and their signer."""
+"""`tracechain log`: the keys of our log's checkpoints, and their signer; and (`watch.py`) a look at
+anybody's log."""
 
 from __future__ import annotations
 
@@ -10,12 +11,18 @@ import typer
 from tracechain.cli.connection import AsJson
 from tracechain.cli.failure import Stop
 from tracechain.cli.output import console, done, note, print_json
+from tracechain.cli.watch import fork, watch
 
 if TYPE_CHECKING:
     from tracechain.domain.log.note import VerifierKey
     from tracechain.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="The transparency log: who signs its checkpoints.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The transparency log: who signs its checkpoints, and whether a log is what it says.",
+)
+app.command()(watch)
+app.command()(fork)
 
 Folder = Annotated[
     Path | None,

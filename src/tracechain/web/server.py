@@ -14,6 +14,7 @@ import socket
 import ssl
 import stat
 from asyncio import TimerHandle
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from tracechain.app.limits import client_of
 from tracechain.domain.address import refuse_plaintext
 from tracechain.domain.errors import Unavailable
 from tracechain.web.headers import SECURITY, STRICT
@@ -48,11 +50,13 @@ class HttpServer:
         listen: str,
         *,
         max_connections: int,
+        max_client_connections: int = 0,
         allow_plaintext: bool,
         tls: ssl.SSLContext | None = None,
         shared_port: bool = False,
     ) -> None:
-        """With `tls` all is HTTPS. Raises Unavailable PLAINTEXT_REFUSED."""
+        """With `tls` all is HTTPS. One address has at most `max_client_connections`, 0: all.
+        Raises Unavailable PLAINTEXT_REFUSED."""
         if tls is None and not allow_plaintext:
             refuse_plaintext(listen)
         self._listen = listen
@@ -60,6 +64,8 @@ class HttpServer:
 
         class Connection(_Connection):
             most = max_connections
+            most_of_client = max_client_connections or max_connections
+            of_clients: Counter[str] = Counter()
 
         self._server = _Uvicorn(
             uvicorn.Config(
@@ -152,7 +158,9 @@ class _HeadTooLarge(Exception):
 class _Connection(HttpToolsProtocol):
     """A connection that may not take more than its share."""
 
-    most = 1
+    most = most_of_client = 1
+    # How many each address has; those that are none any more are not in it.
+    of_clients: Counter[str]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -162,10 +170,17 @@ class _Connection(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._extensions: dict[str, dict[object, object]] | None = None
         self._unread_timer: TimerHandle | None = None
+        self._client_name = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.most:
+        peer = transport.get_extra_info("peername")
+        self._client_name = client_of(peer[0] if peer else "")
+        self.of_clients[self._client_name] += 1
+        if (
+            len(self.connections) > self.most
+            or self.of_clients[self._client_name] > self.most_of_client
+        ):
             transport.close()
             return
         self._extensions = _extensions_of(transport)
@@ -183,6 +198,9 @@ class _Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._forget_unread()
+        self.of_clients[self._client_name] -= 1
+        if not self.of_clients[self._client_name]:
+            del self.of_clients[self._client_name]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ unseen. C2SP tlog-tiles, tlog-proof.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -89,17 +90,22 @@ class PublishedLog:
         published yet; DataCorrupted LOG_LEAF_MISSING."""
         if index < 0:
             raise InvalidArgument.of("leaf_index", "INVALID_LEAF_INDEX", "is negative")
-        published = await self.checkpoint()
+        # Read at once: what is read of a leaf never changes.
+        published, leaves = await asyncio.gather(
+            self.checkpoint(), self._store.read_leaves(index, index + 1)
+        )
         if index >= published.checkpoint.size:
             raise await self._beyond(index)
-        (proved,) = await self.prove_all(published, [await self.leaf(index)])
+        if not leaves:
+            raise _missing(index)
+        (proved,) = await self.prove_all(published, leaves)
         return proved
 
     async def leaf(self, index: int) -> LogLeaf:
         """A leaf that has to be there. Raises DataCorrupted LOG_LEAF_MISSING."""
         found = await self._store.read_leaves(index, index + 1)
         if not found:
-            raise DataCorrupted("LOG_LEAF_MISSING", f"leaf {index} is not there")
+            raise _missing(index)
         return found[0]
 
     async def prove_all(self, published: Published, leaves: Sequence[LogLeaf]) -> list[ProvedLeaf]:
@@ -152,6 +158,10 @@ class PublishedLog:
         if index < size:
             return not_published(index)
         return NotFound("LEAF_NOT_FOUND", f"the log has {size} leaves, and no leaf {index}")
+
+
+def _missing(index: int) -> DataCorrupted:
+    return DataCorrupted("LOG_LEAF_MISSING", f"leaf {index} is not there")
 
 
 def not_published(index: int) -> Unavailable:

@@ -180,6 +180,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Nobody decided the proposal in time."""
     ERROR_REASON_APPROVAL_DECIDED: _ErrorReason.ValueType  # 131
     """The proposal was approved."""
+    ERROR_REASON_PROPOSER_REVOKED: _ErrorReason.ValueType  # 132
+    """The credential that proposed it was revoked since; reject it, and propose anew what is wanted."""
     ERROR_REASON_KEY_RETIRED: _ErrorReason.ValueType  # 127
     """The key is retired; that cannot be undone."""
     ERROR_REASON_INVALID_QUANTITY: _ErrorReason.ValueType  # 140
@@ -344,6 +346,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Too few of the witnesses cosigned that the policy asks for."""
     ERROR_REASON_UNSUPPORTED_ALGORITHM: _ErrorReason.ValueType  # 311
     """This build cannot verify signatures of that algorithm."""
+    ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
+    """Not an entry of this service's log, or not in its one spelling."""
     ERROR_REASON_LOG_KEY_MISSING: _ErrorReason.ValueType  # 330
     """There is no file of keys that sign the log's checkpoints, or cosign them."""
     ERROR_REASON_LOG_KEY_UNREADABLE: _ErrorReason.ValueType  # 331
@@ -362,8 +366,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The store has not a tile that its tree has."""
     ERROR_REASON_WITNESS_UNAVAILABLE: _ErrorReason.ValueType  # 338
     """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
-    ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
-    """Not an entry of this service's log, or not in its one spelling."""
+    ERROR_REASON_FALSE_TILE: _ErrorReason.ValueType  # 350
+    """A tile that a log serves does not lead to the root that it signed."""
+    ERROR_REASON_FALSE_ENTRY: _ErrorReason.ValueType  # 351
+    """An entry that a log serves is not the one that the root leads to which it signed."""
+    ERROR_REASON_LOG_FORK: _ErrorReason.ValueType  # 352
+    """A log signed two histories; the evidence was kept."""
+    ERROR_REASON_LOG_ROLLBACK: _ErrorReason.ValueType  # 353
+    """A log shows a smaller tree than it had signed."""
+    ERROR_REASON_LOG_UNREACHABLE: _ErrorReason.ValueType  # 354
+    """A log does not answer, or refuses."""
+    ERROR_REASON_INVALID_LOG_URL: _ErrorReason.ValueType  # 355
+    """Not an https address of a log; http leads to this machine alone."""
+    ERROR_REASON_UNKNOWN_LOG: _ErrorReason.ValueType  # 356
+    """The policy names no log that could be meant, or several."""
+    ERROR_REASON_OTHER_LOG: _ErrorReason.ValueType  # 357
+    """What was kept is of another log, or of a key that the policy has no more."""
+    ERROR_REASON_STATE_DAMAGED: _ErrorReason.ValueType  # 358
+    """What a mirror or a watch kept is not what it wrote."""
+    ERROR_REASON_FOLDER_IN_USE: _ErrorReason.ValueType  # 359
+    """Another process works in the folder."""
     ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 360
     """The log has published no checkpoint yet."""
     ERROR_REASON_LEAF_NOT_FOUND: _ErrorReason.ValueType  # 361
@@ -589,6 +611,8 @@ ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 130
 """Nobody decided the proposal in time."""
 ERROR_REASON_APPROVAL_DECIDED: ErrorReason.ValueType  # 131
 """The proposal was approved."""
+ERROR_REASON_PROPOSER_REVOKED: ErrorReason.ValueType  # 132
+"""The credential that proposed it was revoked since; reject it, and propose anew what is wanted."""
 ERROR_REASON_KEY_RETIRED: ErrorReason.ValueType  # 127
 """The key is retired; that cannot be undone."""
 ERROR_REASON_INVALID_QUANTITY: ErrorReason.ValueType  # 140
@@ -753,6 +777,8 @@ ERROR_REASON_QUORUM_NOT_MET: ErrorReason.ValueType  # 310
 """Too few of the witnesses cosigned that the policy asks for."""
 ERROR_REASON_UNSUPPORTED_ALGORITHM: ErrorReason.ValueType  # 311
 """This build cannot verify signatures of that algorithm."""
+ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
+"""Not an entry of this service's log, or not in its one spelling."""
 ERROR_REASON_LOG_KEY_MISSING: ErrorReason.ValueType  # 330
 """There is no file of keys that sign the log's checkpoints, or cosign them."""
 ERROR_REASON_LOG_KEY_UNREADABLE: ErrorReason.ValueType  # 331
@@ -771,8 +797,26 @@ ERROR_REASON_LOG_TILE_MISSING: ErrorReason.ValueType  # 337
 """The store has not a tile that its tree has."""
 ERROR_REASON_WITNESS_UNAVAILABLE: ErrorReason.ValueType  # 338
 """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
-ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
-"""Not an entry of this service's log, or not in its one spelling."""
+ERROR_REASON_FALSE_TILE: ErrorReason.ValueType  # 350
+"""A tile that a log serves does not lead to the root that it signed."""
+ERROR_REASON_FALSE_ENTRY: ErrorReason.ValueType  # 351
+"""An entry that a log serves is not the one that the root leads to which it signed."""
+ERROR_REASON_LOG_FORK: ErrorReason.ValueType  # 352
+"""A log signed two histories; the evidence was kept."""
+ERROR_REASON_LOG_ROLLBACK: ErrorReason.ValueType  # 353
+"""A log shows a smaller tree than it had signed."""
+ERROR_REASON_LOG_UNREACHABLE: ErrorReason.ValueType  # 354
+"""A log does not answer, or refuses."""
+ERROR_REASON_INVALID_LOG_URL: ErrorReason.ValueType  # 355
+"""Not an https address of a log; http leads to this machine alone."""
+ERROR_REASON_UNKNOWN_LOG: ErrorReason.ValueType  # 356
+"""The policy names no log that could be meant, or several."""
+ERROR_REASON_OTHER_LOG: ErrorReason.ValueType  # 357
+"""What was kept is of another log, or of a key that the policy has no more."""
+ERROR_REASON_STATE_DAMAGED: ErrorReason.ValueType  # 358
+"""What a mirror or a watch kept is not what it wrote."""
+ERROR_REASON_FOLDER_IN_USE: ErrorReason.ValueType  # 359
+"""Another process works in the folder."""
 ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 360
 """The log has published no checkpoint yet."""
 ERROR_REASON_LEAF_NOT_FOUND: ErrorReason.ValueType  # 361
