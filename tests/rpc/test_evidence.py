@@ -25,8 +25,10 @@ from tests.support.service import (
     unpacked,
 )
 from tests.support.time_stamps import Authority, running_authority
+from tracechain.adapters.evidence.press import ReportProcess
 from tracechain.adapters.evidence.stamps import read_roots, stamped_time
 from tracechain.domain.batch_key import derived
+from tracechain.domain.evidence.report import Report as PaperReport
 from tracechain.domain.evidence.verification import Verified, verify_bundle
 from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.policy import Policy
@@ -217,6 +219,54 @@ async def test_an_export_is_on_record_twice(logged: World, journey: Journey) -> 
         audit_pb2.ListAuditRecordsRequest(method="ProvenanceService.ExportEvidence", page_size=100)
     )
     assert journey.codes[1].uri in {record.objects.get("unit") for record in page.records}
+
+
+async def test_what_comes_while_an_export_is_made_is_there_and_sealed(
+    logged: World, journey: Journey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, draw = logged.shop, ReportProcess.draw_report
+
+    async def draw_late(self: ReportProcess, report: PaperReport) -> bytes:
+        await shop.accepted(event(70, "cycle_counting", [journey.case], biz_location=shop.place))
+        return await draw(self, report)
+
+    monkeypatch.setattr(ReportProcess, "draw_report", draw_late)
+    found, _ = await export(logged.operator, container=journey.case)
+    (case,) = found.chains
+    assert case.late == 1
+    assert "cycle_counting" not in kinds(found)
+    monkeypatch.undo()
+    again, _ = await export(logged.operator, container=journey.case)
+    assert again.chains[0].late == 0
+    assert "cycle_counting" in kinds(again)
+
+
+@pytest.mark.parametrize(
+    ("limit", "what"),
+    [
+        ("gathering.MAX_LEAVES", "leaves"),
+        ("gathering.MAX_GOODS", "goods"),
+        ("exporting._MAX_BYTES", "bytes"),
+    ],
+)
+async def test_more_than_a_bundle_has(
+    logged: World, journey: Journey, monkeypatch: pytest.MonkeyPatch, limit: str, what: str
+) -> None:
+    monkeypatch.setattr(f"tracechain.app.evidence.{limit}", 2)
+    head = await logged.app.store.log_head()
+    request = pb.ExportEvidenceRequest(unit=journey.codes[2].uri)
+    error = await refused(logged.issuer.provenance.ExportEvidence(request))
+    assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "EVIDENCE_TOO_LARGE")
+    assert (error.metadata["what"], error.metadata["limit"]) == (what, "2")
+    assert await logged.app.store.log_head() == head
+
+
+async def test_a_service_without_a_log_has_no_evidence(tmp_path: Path) -> None:
+    async with running_world(tmp_path, log=False) as world:
+        lot = await world.lot()
+        request = pb.ExportEvidenceRequest(batch=lot.name)
+        error = await refused(world.issuer.provenance.ExportEvidence(request))
+    assert error.reason == "NOTHING_LOGGED"
 
 
 async def test_evidence_is_stamped_or_not_given(

@@ -63,6 +63,9 @@ _CURES = {
     "tracechain.tenant = 'service'; see docs/scale.md.",
     "DISTRIBUTED_OTHERWISE": "Bring the table back with `SELECT undistribute_table('…')`, then "
     "distribute again.",
+    "CHECKPOINT_BEHIND": "Try again in a moment; where it stays, the operator looks at the log's "
+    "signer and witnesses.",
+    "EVIDENCE_TOO_LARGE": "Export units (--code) or containers of it.",
     "LOG_UNREACHABLE": "Is it served there? What was kept so far stays as it is.",
     "LOG_FORK": "Publish the evidence: `tracechain log fork` checks it with the log's key alone.",
     "LOG_ROLLBACK": "An old answer of a cache passes; ask the log's operator if this does not.",
@@ -74,9 +77,6 @@ _CURES = {
     "STATE_DAMAGED": "A mirror heals its tiles with --verify. Keep the folder for whoever "
     "examines it, and begin in another one.",
     "FOLDER_IN_USE": "Stop the other process, or name another folder.",
-    "CHECKPOINT_BEHIND": "Try again in a moment; where it stays, the operator looks at the log's "
-    "signer and witnesses.",
-    "EVIDENCE_TOO_LARGE": "Export units (--code) or containers of it.",
     "LOG_KEY_MISSING": "Make it first: `tracechain log init`, or `tracechain witness init`.",
     "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
 }

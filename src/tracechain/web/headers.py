@@ -9,7 +9,7 @@ from __future__ import annotations
 # The one page that is whole in one file (evidence.html), so that it verifies from a disk as well:
 # exactly its script and its style run, by their hashes. scripts/evidence_page.py writes them.
 EVIDENCE_SCRIPT = "'sha256-/uvVYIKx3HXPT+L/pLVieaS71YWacuqOPhliHH2MjUI='"
-EVIDENCE_STYLE = "'sha256-ZBDTt5iAVzXJkuFXNi+NtON18yFTwpcupnM9K66mdLY='"
+EVIDENCE_STYLE = "'sha256-l059z/5XCKbcZSQ+I/GklNMereq4QEz2DjT6xYFY8ig='"
 
 POLICY = "; ".join(
     (

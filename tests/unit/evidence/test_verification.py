@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from tests.support.bundles import (
-    BATCH,
     TAMPERINGS,
     Made,
     Tampering,
@@ -19,6 +19,7 @@ from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.evidence.verification import verify_bundle
 from tracechain.domain.log.policy import Policy
 
+DATA = Path(__file__).parents[2] / "data" / "evidence"
 POLICY = Policy.parse(policy_text().encode())
 
 
@@ -48,6 +49,15 @@ def test_what_forgers_do_is_named(made: Made, tampering: Tampering) -> None:
     assert (refused.value.reason, violation.field) == (tampering.reason, tampering.member(made))
 
 
+def test_a_bundle_of_the_first_release_is_accepted_for_ever() -> None:
+    policy = Policy.parse((DATA / "policy").read_bytes())
+    found = verify_bundle((DATA / "v1.zip").read_bytes(), policy)
+    assert [(one.index, one.kind.value) for one in found.story] == [
+        (0, "key"), (1, "batch"), (2, "recall"), (3, "event"), (5, "event"), (7, "event"),
+        (10, "evidence"),
+    ]  # fmt: skip
+
+
 def test_other_programs_read_the_archive(made: Made) -> None:
     with zipfile.ZipFile(io.BytesIO(made.data)) as archive:
         assert archive.testzip() is None
@@ -60,7 +70,3 @@ def test_every_byte_counts(made: Made) -> None:
         data[at] ^= 1 << at % 8
         with pytest.raises(InvalidArgument):
             verify_bundle(bytes(data), POLICY)
-
-
-def test_the_same_leaves_have_the_same_numbers(made: Made) -> None:
-    assert made.leaf_of(0, BATCH) == 1

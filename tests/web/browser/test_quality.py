@@ -36,7 +36,7 @@ async def faults(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", ["/scan", "/offline"])
+@pytest.mark.parametrize("path", ["/scan", "/offline", "/evidence"])
 @pytest.mark.parametrize("lang", ["zh", "en"])
 async def test_a_page_without_an_answer(surfer: Surfer, path: str, lang: str) -> None:
     for scheme in ("light", "dark"):

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tracechain.app.evidence.gathering import Gathered, Gathering, Goods
+from tracechain.app.evidence.gathering import Gathered, Gathering, Goods, too_large
 from tracechain.app.evidence.ports import ReportPress, TimeStamps
 from tracechain.app.log.published import Published, PublishedLog
 from tracechain.app.ports import Clock, LogStore
 from tracechain.app.visibility import Visibility
-from tracechain.domain.errors import NotFound, Unavailable
+from tracechain.domain.errors import FailedPrecondition, NotFound, Unavailable
+from tracechain.domain.evidence.archive import MAX_ARCHIVE_BYTES
 from tracechain.domain.evidence.assembling import Contents
 from tracechain.domain.evidence.manifest import Manifest
 from tracechain.domain.evidence.report import ChainSummary, Report
@@ -33,6 +34,9 @@ _LOOK_SECONDS = 0.1
 # Proofs that are made before others have their turn.
 _AT_ONCE = 50
 _PART = 1 << 18
+# Of the members as far as they are known, so that there is room for the rest.
+_MAX_BYTES = MAX_ARCHIVE_BYTES * 3 // 4
+_HASH_LINE = 45
 # A bundle is in memory while it is made.
 _MOST_AT_ONCE = 4
 
@@ -96,6 +100,7 @@ class Exporting:
         except TimeoutError:
             raise self._behind() from None
         gathered = await self._gathering.gather(principal, goods)
+        _check_size(gathered, published)
         evidence_id, time = self._random(16).hex(), self._clock()
         signer = NoteSigner(
             f"evidence-{evidence_id}",
@@ -147,6 +152,8 @@ class Exporting:
                 published = await self._published.checkpoint()
             except NotFound:
                 published = None
+            if head is not None and not head.size:
+                raise FailedPrecondition("NOTHING_LOGGED", "this service keeps no log")
             if head is not None and published and published.checkpoint.size >= head.size:
                 return published
             await asyncio.sleep(_LOOK_SECONDS)
@@ -228,6 +235,15 @@ class Exporting:
             f"no published checkpoint covered it within {self._wait:.0f} seconds",
             retry_after=5.0,
         )
+
+
+def _check_size(gathered: Gathered, published: Published) -> None:
+    """Before the fact is written: each leaf brings a proof with the whole checkpoint. Raises
+    FailedPrecondition EVIDENCE_TOO_LARGE."""
+    proof = len(published.note.encode()) + _HASH_LINE * published.checkpoint.size.bit_length()
+    size = gathered.size + len(gathered.leaves) * proof
+    if size > _MAX_BYTES:
+        raise too_large("bytes", size, _MAX_BYTES)
 
 
 def _fact(manifest: Manifest, goods: Goods) -> Fact:

@@ -25,7 +25,6 @@ from tracechain.app.visibility import Visibility
 from tracechain.domain.batch_key import derived, is_registered
 from tracechain.domain.epcis.jsonld import event_from_json
 from tracechain.domain.errors import DataCorrupted, FailedPrecondition, NotFound
-from tracechain.domain.evidence.archive import MAX_ARCHIVE_BYTES
 from tracechain.domain.evidence.manifest import (
     MAX_GOODS,
     MAX_LEAVES,
@@ -40,8 +39,6 @@ from tracechain.domain.party import Principal
 from tracechain.domain.product import Batch
 from tracechain.domain.text import LocalizedText
 
-# Of one bundle, without its proofs: half of what an archive holds.
-_MAX_BYTES = MAX_ARCHIVE_BYTES // 2
 _AT_ONCE = 64
 
 _ALWAYS = frozenset({FactKind.KEY, FactKind.RECALL, FactKind.RECALL_LIFTED})
@@ -71,6 +68,12 @@ class Gathered:
     leaves: Mapping[int, LogLeaf]
     opened: Sequence[int]
     bodies: Mapping[int, str]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes that is."""
+        size = sum(len(leaf.entry) + len(leaf.text.encode()) for leaf in self.leaves.values())
+        return size + sum(len(body.encode()) for body in self.bodies.values())
 
 
 class Gathering:
@@ -149,7 +152,7 @@ class Gathering:
         if issuer := await self._resolver.issuer_of_key(trace.thing.batch_key):
             keys[f"issuer:{issuer}"] = issuer_chain(issuer)
         if len(keys) > MAX_GOODS:
-            raise _too_large("goods", len(keys), MAX_GOODS)
+            raise too_large("goods", len(keys), MAX_GOODS)
         digests = (step.happening.digest for step in trace.loaded.assembled.story.steps)
         title = trace.product.display_name if trace.product else LocalizedText()
         return Goods(
@@ -186,7 +189,7 @@ class Gathering:
             number = key if is_registered(key) else 0
             heads.append(ChainHead(name, number, chain.salt, chain.length))
             if chain.length + len(indices) > MAX_LEAVES:
-                raise _too_large("leaves", chain.length + len(indices), MAX_LEAVES)
+                raise too_large("leaves", chain.length + len(indices), MAX_LEAVES)
             links.append(await self._log.read_links(key, 0, chain.length))
             indices.update(links[-1])
         if all(head.name.startswith("issuer:") for head in heads):
@@ -195,10 +198,6 @@ class Gathering:
             )
         leaves = {leaf.leaf_index: leaf for leaf in await self.read(indices)}
         opened, bodies = await self._open(principal, goods, leaves)
-        size = sum(len(leaf.entry) + len(leaf.text) for leaf in leaves.values())
-        size += sum(map(len, bodies.values()))
-        if size > _MAX_BYTES:
-            raise _too_large("bytes", size, _MAX_BYTES)
         return Gathered(goods, tuple(heads), links, tuple(unlogged), leaves, opened, bodies)
 
     async def read(self, indices: Iterable[int]) -> list[LogLeaf]:
@@ -248,7 +247,8 @@ class Gathering:
         return opened, bodies
 
 
-def _too_large(what: str, count: int, limit: int) -> FailedPrecondition:
+def too_large(what: str, count: int, limit: int) -> FailedPrecondition:
+    """More than one bundle has."""
     return FailedPrecondition(
         "EVIDENCE_TOO_LARGE",
         f"{count} {what}, at most {limit} are exported at once; ask for units or containers",
