@@ -406,6 +406,24 @@ class CodeKey:
     def _mac(self, gtin: str, serial: str) -> bytes:
         return hmac.digest(self._mac_key, _tagged(_MAC_TAG, gtin, serial), "sha256")[:_MAC_BYTES]
 
+    def would_issue(self, code: ScannedCode) -> bool:
+        """Whether `code` (signed profile) is, to the bit, what this key makes; constant time in
+        the proof. Signatures here are deterministic (RFC 6979, RFC 8032), and making one takes a
+        third of the time of checking it. False says nothing: an equation has more solutions than
+        the one that we make, so who is told False asks `VerifyingKey.verify`."""
+        if (
+            code.key_id != self.key_id
+            or code.profile is not Profile.SIGNED
+            or code.algorithm is not self.algorithm
+        ):
+            return False
+        return hmac.compare_digest(code.proof, self._sign(signed_payload(code.gtin, code.serial)))
+
+    def _sign(self, payload: bytes) -> bytes:
+        if isinstance(self._private, ed25519.Ed25519PrivateKey):
+            return self._private.sign(payload)
+        return _raw_low_s(self._private.sign(payload, _ECDSA_SIGN))
+
     def verify_compact(self, code: ScannedCode) -> bool:
         """Whether this key issued `code` (compact profile); constant time in the proof."""
         return (
