@@ -55,7 +55,7 @@ class VerificationServicer:
         self._templates = _Templates()
 
     async def VerifyCode(self, request: pb.VerifyCodeRequest) -> pb.Verdict:
-        return self._answer(await self._scanning.verify(_scan(request)))
+        return self._answer(await self._scanning.verify(_scan(request)), pb.Verdict())
 
     async def BatchVerifyCodes(
         self, request: pb.BatchVerifyCodesRequest
@@ -63,7 +63,11 @@ class VerificationServicer:
         if not 1 <= len(request.requests) <= MAX_BATCH:
             raise InvalidArgument.of("requests", "LIST_TOO_LONG", f"1 to {MAX_BATCH} are taken")
         verdicts = await self._scanning.verify_all([_scan(item) for item in request.requests])
-        return pb.BatchVerifyCodesResponse(verdicts=[self._answer(v) for v in verdicts])
+        response = pb.BatchVerifyCodesResponse()
+        for verdict in verdicts:
+            # Made where it stays: a message that is put into another one is copied.
+            self._answer(verdict, response.verdicts.add())
+        return response
 
     async def StreamVerifyCodes(
         self, requests: AsyncIterator[pb.StreamVerifyCodesRequest]
@@ -74,10 +78,9 @@ class VerificationServicer:
 
         async def one(item: pb.StreamVerifyCodesRequest) -> None:
             try:
-                answer = pb.StreamVerifyCodesResponse(
-                    sequence=item.sequence,
-                    verdict=self._answer(await self._scanning.verify(_scan(item.request))),
-                )
+                verdict = await self._scanning.verify(_scan(item.request))
+                answer = pb.StreamVerifyCodesResponse(sequence=item.sequence)
+                self._answer(verdict, answer.verdict)
             except TracechainError as error:
                 answer = pb.StreamVerifyCodesResponse(
                     sequence=item.sequence, error_reason=error.reason
@@ -137,8 +140,8 @@ class VerificationServicer:
             roots=[convert.root(root) for root in self._roots.roots()],
         )
 
-    def _answer(self, verdict: Verdict) -> pb.Verdict:
-        answer = pb.Verdict()
+    def _answer(self, verdict: Verdict, answer: pb.Verdict) -> pb.Verdict:
+        """Writes a verdict into `answer`, and gives it back."""
         answer.CopyFrom(self._templates.of(verdict))
         answer.serial = verdict.serial
         if verdict.previous_scans:
