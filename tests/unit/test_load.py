@@ -23,7 +23,7 @@ class _Thread:
 
 @pytest.mark.parametrize(
     ("share", "pause"),
-    [(0.0, 0.0), (0.3, 0.0), (0.31, 0.0), (0.5, 0.005), (0.7, 0.01), (1.0, 0.01)],
+    [(0.0, 0.0), (0.7, 0.0), (0.71, 0.0), (0.825, 0.005), (0.95, 0.01), (1.0, 0.01)],
 )
 def test_the_busier_the_longer(share: float, pause: float) -> None:
     thread = _Thread()

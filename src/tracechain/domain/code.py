@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -330,6 +331,10 @@ class VerifyingKey:
         )
 
 
+def _position(value: int) -> tuple[int, int]:
+    return value >> 32, value & 0xFFFFFFFF
+
+
 class CodeKey:
     """The secret side of one key id: it signs, places serials, and derives MACs and PINs.
 
@@ -438,8 +443,11 @@ class CodeKey:
         Every 65-bit value has a position: the caller checks that this batch is one of the GTIN's
         under this key and that the index lies below its issued quantity. Batch 0 is never issued.
         """
-        value = self._permutation.decrypt_one(serial_value)
-        return value >> 32, value & 0xFFFFFFFF
+        return _position(self._permutation.decrypt_one(serial_value))
+
+    def positions(self, serial_values: Sequence[int]) -> list[tuple[int, int]]:
+        """`position` of each, all in one go: many take a sixth of the time that one takes."""
+        return [_position(value) for value in self._permutation.decrypt_many(serial_values)]
 
     def pin(self, gtin: str, serial: str) -> str:
         """The PIN under the scratch layer: 8 Crockford symbols, 40 bits, derived and not stored."""
