@@ -160,11 +160,13 @@ class Scanning:
     ) -> Verdict:
         (code, number, index), key = proof
         issuer = batch.product.issuer_gln
-        if not was_issued(batch, code, index):
+        issued = was_issued(batch, code, index)
+        if not issued:
             # What another node issued a moment ago may not be remembered here yet; and what is
             # called counterfeit is proved to be.
             batch = await self._truth.batch(number) or batch
-        if key.record.issuer_gln != issuer or not was_issued(batch, code, index):
+            issued = was_issued(batch, code, index)
+        if key.record.issuer_gln != issuer or not issued:
             return counterfeit(code, VerdictReason.NOT_ISSUED, batch)
         standing = KeyStanding.GOOD
         if key.record.revoke_time is not None:
