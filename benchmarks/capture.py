@@ -41,7 +41,7 @@ def measure(singles: int = 20_000, pallets: int = 200) -> dict[str, object]:
 def _singles(made: Stand, codes: list[str]) -> float:
     events = [inspected(i, code) for i, code in enumerate(codes)]
     started = time.perf_counter()
-    _send(made, "issuer", [events[i : i + PER_CALL] for i in range(0, len(events), PER_CALL)])
+    send(made, "issuer", [events[i : i + PER_CALL] for i in range(0, len(events), PER_CALL)])
     return len(events) / (time.perf_counter() - started)
 
 
@@ -68,8 +68,8 @@ def _pallets(made: Stand, pallets: int) -> float:
         by_issuer += [packed, shipped]
         by_handler.append(_event(i + 2, biz_step="receiving", epc_list=[sscc]))
     started = time.perf_counter()
-    _send(made, "issuer", [by_issuer[i : i + 20] for i in range(0, len(by_issuer), 20)])
-    _send(made, "handler", [by_handler[i : i + 20] for i in range(0, len(by_handler), 20)])
+    send(made, "issuer", [by_issuer[i : i + 20] for i in range(0, len(by_issuer), 20)])
+    send(made, "handler", [by_handler[i : i + 20] for i in range(0, len(by_handler), 20)])
     # Every unit made three hops: into the pallet, away, and in at the other end.
     return 3 * pallets * PALLET / (time.perf_counter() - started)
 
@@ -87,7 +87,8 @@ def _event(second: int, **fields: object) -> event_pb2.Event:
     return event
 
 
-def _send(made: Stand, role: str, calls: list[list[event_pb2.Event]]) -> None:
+def send(made: Stand, role: str, calls: list[list[event_pb2.Event]]) -> None:
+    """Captures events, some calls at a time; each must be accepted."""
     stub = capture_pb2_grpc.EventServiceStub(made.channel)
     under_way = []
     for events in calls:

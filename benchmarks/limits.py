@@ -203,7 +203,10 @@ def guesses(codes: Sequence[str], count: int, seed: int) -> Iterator[str]:
 async def _guesses(count: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="tracechain-bench-") as folder:
         # No poll: what is counted is asked for by guesses.
-        settings = Settings(data_dir=Path(folder), http_listen="", key_poll_ms=3_600_000)
+        quiet = 3_600_000
+        settings = Settings(
+            data_dir=Path(folder), http_listen="", key_poll_ms=quiet, log_poll_ms=quiet
+        )
         store = Counted(await bootstrap.store_for(settings, ScanRules()))
         app = await bootstrap.build(settings, cast("Store", store))
         try:

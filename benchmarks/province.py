@@ -223,7 +223,7 @@ _MEASURED = (
     ("bytes of a printed code (batches of a million)", ("bytes", "printed_code")),
     ("bytes of a scan", ("bytes", "scan")),
     ("bytes of a unit that was scanned once or more", ("bytes", "touched_unit")),
-    ("bytes of an event with its touches", ("bytes", "event")),
+    ("bytes of an event with its touches and its leaf in the log", ("bytes", "event")),
     *(
         (f"CPU µs of {words}, {part}", ("cpu_us", call, part))
         for call, words in (("first_scan", "a first scan"), ("repeat_scan", "a repeated scan"),

@@ -75,6 +75,7 @@ from tracechain.app.resolving import Resolver
 from tracechain.app.retaining import Retaining
 from tracechain.app.scanning import Scanning
 from tracechain.app.secrets import Rewrapped, Rewrapping, service_secret
+from tracechain.app.sequencing import Sequencing
 from tracechain.app.stories import Stories
 from tracechain.app.tokens import BearerTokens
 from tracechain.app.tracing import Tracing
@@ -83,6 +84,7 @@ from tracechain.domain.address import is_loopback
 from tracechain.domain.approval import Act
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.keys import JudgeEarlier
+from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.rate import Rate
 from tracechain.domain.retention import Retention
 from tracechain.domain.scan import ScanRules
@@ -178,6 +180,7 @@ class App:
     _photos: PillowPhotos
     _uses: LastUses
     _fetch: HttpFetch
+    _sequencing: Sequencing
     _polls: list[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -186,6 +189,7 @@ class App:
             poll.cancel()
             with suppress(asyncio.CancelledError):
                 await poll
+        await self._sequencing.close()
         await self._uses.write()
         await self._fetch.close()
         for group in (self._changes, self._proofs, self._scans, self._events):
@@ -203,9 +207,17 @@ class App:
 
 async def store_for(settings: Settings, rules: ScanRules) -> Store:
     """The store that the settings name. Raises Unavailable and DataCorrupted."""
-    open_it: Callable[[], Awaitable[Store]] = partial(open_store, settings.store_path, rules)
+    open_it: Callable[[], Awaitable[Store]] = partial(
+        open_store, settings.store_path, rules, logs=settings.log
+    )
     if url := settings.store_url.get_secret_value():
-        open_it = partial(open_postgres, url, rules, connections=settings.store_connections)
+        open_it = partial(
+            open_postgres,
+            url,
+            rules,
+            connections=settings.store_connections,
+            logs=settings.log,
+        )
     return await (open_in_process(open_it) if settings.store_process else open_it())
 
 
@@ -393,14 +405,23 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         clock,
     )
     polls.append(asyncio.create_task(_poll("retention", retaining.run, _RETENTION_EVERY)))
+    sequencing = Sequencing(store, _unpublished, clock, os.urandom(16).hex())
+    if settings.log:
+        polls.append(
+            asyncio.create_task(_poll("log", sequencing.turn, settings.log_poll_ms / 1000))
+        )
     if settings.http_listen:
         every = settings.recall_poll_ms / 1000
         polls.append(asyncio.create_task(_poll("recalls", notices.refresh, every, at_once=True)))
     return App(
         settings, store, keyring, credentials, parties, approving, roots, scanning, servicers,
         gate, site, proofs, scans, events, auditing, audit, changes, caches, shared, press, labels,
-        photos, uses, fetch, polls,
+        photos, uses, fetch, sequencing, polls,
     )  # fmt: skip
+
+
+async def _unpublished(fence: int, head: Head) -> None:
+    """The tree grows, and nobody signs it yet."""
 
 
 def json_api(

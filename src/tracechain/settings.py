@@ -388,6 +388,21 @@ class Settings(BaseSettings):
             "for it; less asks all of the store more often.",
         ),
     ] = 5000
+    log: Annotated[
+        bool,
+        Field(
+            description="Keep the transparency log. What is recorded while it is off is in no log "
+            "for ever, and nobody can be shown that it was not changed since."
+        ),
+    ] = True
+    log_poll_ms: Annotated[
+        int,
+        Field(
+            ge=10,
+            description="How soon a fact gets its place in the log. Less asks the store "
+            "more often.",
+        ),
+    ] = 200
     future_tolerance_s: Annotated[
         int, Field(ge=0, description="How far ahead of our clock an event's time may be.")
     ] = 300

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import gzip
 import io
+import itertools
 import json
 import shutil
 import sqlite3
@@ -99,6 +100,12 @@ def quiet(what: str, done: int, total: int) -> None:
     assert 0 < done <= total
 
 
+def unrandom() -> Callable[[int], bytes]:
+    """Bytes for salts, other ones at each call, the same for each store."""
+    numbers = itertools.count(1)
+    return lambda count: next(numbers).to_bytes(count)
+
+
 def sqlite_at(path: Path) -> Place:
     """A store in a file."""
 
@@ -106,7 +113,9 @@ def sqlite_at(path: Path) -> Place:
         with closing(sqlite3.connect(path)) as connection, connection:
             return connection.execute(sql).fetchall()
 
-    return Place(SqliteArchive(path), lambda: open_sqlite(path, RULES), run)
+    return Place(
+        SqliteArchive(path), lambda: open_sqlite(path, RULES, random_bytes=unrandom()), run
+    )
 
 
 def postgres_at(url: str) -> Place:
@@ -119,7 +128,11 @@ def postgres_at(url: str) -> Place:
         finally:
             await connection.close()
 
-    return Place(PostgresArchive(url), lambda: open_postgres(url, RULES, connections=4), run)
+    return Place(
+        PostgresArchive(url),
+        lambda: open_postgres(url, RULES, connections=4, random_bytes=unrandom()),
+        run,
+    )
 
 
 async def fill(store: Store) -> None:
@@ -181,6 +194,12 @@ async def fill(store: Store) -> None:
     await store.put_report(derived("urn:tracechain:reports:21"), said, bytes(range(256)))
     await store.put_report(derived("urn:tracechain:reports:22"), said, None)
     await store.append_audit([audit_record(1), audit_record(2, time=BIG, role="", calls=BIG)])
+    fence = await store.take_log_lease("node", 1, BIG)
+    assert fence is not None
+    waiting = (await store.pending_facts())[0]
+    head = await store.sequence(fence, waiting - 1)
+    assert head is not None
+    assert await store.put_checkpoint(fence, head.size, "note — 注".encode())
 
 
 async def filled_at(place: Place) -> None:

@@ -38,7 +38,7 @@ SMALL = [
 GOODS = [
     "batch", "product_lot", "quantity_raise", "allocation", "refused_order", "recall", "event",
     "touch", "document", "scan", "unit_scan", "claim", "claim_try", "link_set", "report",
-    "audit",
+    "audit", "log_pending", "log_state", "log_leaf", "log_tile", "log_link", "log_chain",
 ]  # fmt: skip
 
 STAND_IN = """

@@ -157,6 +157,36 @@ TABLES = (
         "batch_key:i time:i record_id:b party_gln:t role:t credential_id:t method:t objects:t "
         "request_id:t origin:b outcome:t old_values:t new_values:t calls:i",
     ),
+    _table(
+        "log_pending",
+        "batch_key time fact_id",
+        "batch_key:i time:i fact_id:b kind:t keys:t body:t",
+    ),
+    _table(
+        "log_state",
+        "batch_key",
+        "batch_key:i size:i root:b fence:i holder:t until:i checkpoint_size:i checkpoint:b",
+    ),
+    _table(
+        "log_leaf",
+        "batch_key leaf_index",
+        "batch_key:i leaf_index:i entry:b salt:b body:t",
+    ),
+    _table(
+        "log_tile",
+        "batch_key level tile_index",
+        "batch_key:i level:i tile_index:i hashes:b",
+    ),
+    _table(
+        "log_link",
+        "batch_key number",
+        "batch_key:i number:i leaf_index:i",
+    ),
+    _table(
+        "log_chain",
+        "batch_key",
+        "batch_key:i salt:b length:i last:i",
+    ),
 )
 BY_NAME = {table.name: table for table in TABLES}
 # What an empty store has nevertheless: the counters, at zero, and whose turn it is to clean up.

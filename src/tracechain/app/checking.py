@@ -14,7 +14,7 @@ from typing import Any
 
 from tracechain.app.archive import Archive, Key, Row, Snapshot, Table
 from tracechain.app.archiving import Told, require_newest
-from tracechain.domain.batch_key import derived, is_registered
+from tracechain.domain.batch_key import derived, event_key, is_registered
 
 # How many differences of each kind are named.
 NAMED = 5
@@ -63,7 +63,7 @@ def _class_lot(row: Mapping[str, Any]) -> Key:
 
 
 def _event(row: Mapping[str, Any]) -> Key:
-    key = derived("event:" + row["event_id"].hex())
+    key = event_key(row["event_id"])
     return key, row["event_id"], row["declaration"], row["event_time"]
 
 

@@ -19,6 +19,10 @@ from tracechain.domain.keys import IssuerKey, JudgeEarlier
 from tracechain.domain.label import Label
 from tracechain.domain.label_design import LabelPlan
 from tracechain.domain.link_set import LinkSet
+from tracechain.domain.log.checkpoint import Head
+from tracechain.domain.log.fact import Fact, event_fact
+from tracechain.domain.log.sequencing import LogChain, LogLeaf
+from tracechain.domain.log.tiles import Tile
 from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Allocation, Batch, Product
 from tracechain.domain.recall import Recall
@@ -51,6 +55,14 @@ class NewEvent:
 
     event: StoredEvent
     touches: tuple[Touch, ...]
+
+    def fact(self) -> Fact:
+        """What the log says of it."""
+        event = self.event
+        return event_fact(
+            event.event_id, event.declaration, event.event_time, event.record_time, event.recorder,
+            event.body, (touch.batch_key for touch in self.touches),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +332,51 @@ class AuditStore(Protocol):
         """Records that fit, in the order of their time and id, at most `limit`."""
 
 
+class LogStore(Protocol):
+    """The transparency log. Every fact that the other ports keep waits here from the same commit
+    on (unless the store was opened without a log); `sequence` gives them their places. Leaves,
+    links and full tiles never change once they are there."""
+
+    async def append_fact(self, fact: Fact) -> None:
+        """A fact that nothing else keeps. It is there once for each call."""
+
+    async def pending_facts(self) -> tuple[int, int | None]:
+        """How many facts wait for their place (of a great many only that), and the time of the
+        oldest one."""
+
+    async def take_log_lease(self, holder: str, now: int, until: int) -> int | None:
+        """Makes `holder` the one who continues the log until a moment, where nobody else is now;
+        its fencing number, the same as long as nobody else came between, larger than all before
+        else. None where somebody else is."""
+
+    async def sequence(self, fence: int, limit: int) -> Head | None:
+        """Puts at most so many of the waiting facts into the tree, oldest first, in one
+        transaction; the tree then. None, and nothing done, where the lease with this fencing
+        number was taken over."""
+
+    async def log_head(self) -> Head:
+        """The tree as far as facts have places in it; it may be ahead of the checkpoint."""
+
+    async def read_tiles(self, tiles: Sequence[Tile]) -> list[bytes | None]:
+        """What each of these tiles holds, to its width; None for one that is not there."""
+
+    async def read_leaves(self, first: int, end: int) -> list[LogLeaf]:
+        """The leaves with these indices, `end` exclusive, as far as there are some."""
+
+    async def read_links(self, batch_key: int, first: int, limit: int) -> list[int]:
+        """The indices of a chain's leaves, from the number `first` on, in its order."""
+
+    async def read_chains(self, batch_keys: Sequence[int]) -> list[LogChain | None]:
+        """Each key's chain; None where there is none yet."""
+
+    async def put_checkpoint(self, fence: int, size: int, note: bytes) -> bool:
+        """Publishes a checkpoint of this size in place of the one before. False, and nothing
+        done, where the lease was taken over or the one before is of a larger tree."""
+
+    async def get_checkpoint(self) -> bytes | None:
+        """The note that was published last."""
+
+
 class DropStep(NamedTuple):
     """What one step dropped, and the place that the next goes on behind; None at the end."""
 
@@ -349,6 +406,7 @@ class Store(
     PublicStore,
     ApprovalStore,
     AuditStore,
+    LogStore,
     RetentionStore,
     Protocol,
 ):

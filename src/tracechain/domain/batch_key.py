@@ -25,6 +25,11 @@ def derived(identifier: str) -> int:
     return _DERIVED | int.from_bytes(digest[:8], "big") & _MASK
 
 
+def event_key(event_id: bytes) -> int:
+    """The key that an event lies under; it is one of no goods."""
+    return derived("event:" + event_id.hex())
+
+
 def is_registered(batch_key: int) -> bool:
     """True for the key of a batch that is registered here."""
     return 0 < batch_key <= MAX_BATCH_NUMBER

@@ -6,7 +6,7 @@ at once get two runs of indices, and together never more than was authorised.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from tracechain.app.ports import AllocationAnswer
 from tracechain.domain.batch_key import derived
 from tracechain.domain.code import Profile
 from tracechain.domain.errors import Unavailable
+from tracechain.domain.log.fact import Fact, batch_fact, lifted_fact, quantity_fact, recall_fact
 from tracechain.domain.product import Allocation, Batch
 from tracechain.domain.recall import Recall
 
@@ -88,7 +89,7 @@ LIST_REFUSALS = statement(
 PUT_RECALL = statement(
     "PUT_RECALL",
     "INSERT INTO recall (batch_key, recall_id, create_time, body) VALUES ($1, $2, $3, $4) "
-    "ON CONFLICT DO NOTHING",
+    "ON CONFLICT DO NOTHING RETURNING recall_id",
 )
 GET_RECALL = statement(
     "GET_RECALL",
@@ -102,7 +103,7 @@ LIST_RECALLS = statement(
 LIFT_RECALL = statement(
     "LIFT_RECALL",
     "UPDATE recall SET lift_time = $3, lift_reason = $4 "
-    "WHERE batch_key = $1 AND recall_id = $2 AND lift_time IS NULL",
+    "WHERE batch_key = $1 AND recall_id = $2 AND lift_time IS NULL RETURNING recall_id",
 )
 
 
@@ -110,6 +111,7 @@ class BatchPart:
     """See tracechain.app.ports.BatchStore."""
 
     _session: Session
+    _note: Callable[[Transaction, Iterable[Fact]], Coroutine[Any, Any, None]]
 
     async def put_batch(self, batch: Batch) -> Batch:
         known = await self.find_batch(batch.gtin, batch.lot)
@@ -135,7 +137,9 @@ class BatchPart:
                 number,
                 batch.create_time,
             )
-            return replace(batch, batch_number=number, issued_quantity=0)
+            kept = replace(batch, batch_number=number, issued_quantity=0)
+            await self._note(transaction, [batch_fact(kept)])
+            return kept
 
         kept = await self._session.transact(work) or await self.find_batch(batch.gtin, batch.lot)
         if kept is None:
@@ -168,6 +172,8 @@ class BatchPart:
                 PUT_RAISE, batch_number, request_id, quantity, decider, reason, now
             )
             await transaction.fetch(SET_AUTHORIZED, batch_number, quantity)
+            fact = quantity_fact(batch_number, quantity, request_id, decider, reason, now)
+            await self._note(transaction, [fact])
             return replace(batch, authorized_quantity=quantity), True
 
         return await self._session.transact(work)
@@ -211,13 +217,18 @@ class BatchPart:
         return [(row[0], row[1], row[2]) for row in rows]
 
     async def put_recall(self, recall: Recall) -> Recall:
-        await self._session.fetch(
-            PUT_RECALL,
+        row = (
             recall.batch_number,
             recall.recall_id,
             recall.create_time,
             records.recall_to_json(recall),
         )
+
+        async def work(transaction: Transaction) -> None:
+            if await transaction.row(PUT_RECALL, *row) is not None:
+                await self._note(transaction, [recall_fact(recall)])
+
+        await self._session.transact(work)
         return await self._recall(recall.batch_number, recall.recall_id) or recall
 
     async def list_recalls(self, batch_number: int) -> list[Recall]:
@@ -227,7 +238,13 @@ class BatchPart:
     async def lift_recall(
         self, batch_number: int, recall_id: str, time: int, reason: str
     ) -> Recall | None:
-        await self._session.fetch(LIFT_RECALL, batch_number, recall_id, time, reason)
+        lifting = (batch_number, recall_id, time, reason)
+
+        async def work(transaction: Transaction) -> None:
+            if await transaction.row(LIFT_RECALL, *lifting) is not None:
+                await self._note(transaction, [lifted_fact(*lifting)])
+
+        await self._session.transact(work)
         return await self._recall(batch_number, recall_id)
 
     async def _recall(self, batch_number: int, recall_id: str) -> Recall | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from tracechain.adapters import records
 from tracechain.adapters.postgres.session import Session, Transaction
-from tracechain.adapters.postgres.statements import statement
+from tracechain.adapters.postgres.statements import Statement, statement
 from tracechain.app.ports import StoredSecret
 from tracechain.domain.code import Algorithm
 from tracechain.domain.keys import IssuerKey, JudgeEarlier
+from tracechain.domain.log.fact import Fact, key_fact
 from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Product
 
@@ -62,7 +63,7 @@ PUT_KEY = statement(
     "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, wrapped_secret, "
     "request_id, create_time, activate_time, certificate, change_time) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $7) "
-    "ON CONFLICT DO NOTHING",
+    "ON CONFLICT DO NOTHING RETURNING key_id",
 )
 GET_KEY = statement("GET_KEY", f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE key_id = $1")
 FIND_KEY = statement(
@@ -75,12 +76,14 @@ LIST_KEYS = statement(
 ACTIVATE_KEY = statement(
     "ACTIVATE_KEY",
     "UPDATE issuer_key SET activate_time = $2, change_time = $3 WHERE key_id = $1 "
-    "AND revoke_time IS NULL AND (activate_time IS NULL OR activate_time > $2)",
+    "AND revoke_time IS NULL AND (activate_time IS NULL OR activate_time > $2) "
+    f"RETURNING {_KEY_COLUMNS}",
 )
 RETIRE_KEY = statement(
     "RETIRE_KEY",
     "UPDATE issuer_key SET retire_time = $2, change_time = $3 WHERE key_id = $1 "
-    "AND revoke_time IS NULL AND (retire_time IS NULL OR retire_time > $2)",
+    "AND revoke_time IS NULL AND (retire_time IS NULL OR retire_time > $2) "
+    f"RETURNING {_KEY_COLUMNS}",
 )
 REVOKE_KEY = statement(
     "REVOKE_KEY",
@@ -88,7 +91,8 @@ REVOKE_KEY = statement(
     "judge_earlier = CASE WHEN revoke_time IS NULL THEN $3 ELSE greatest(judge_earlier, $3) END, "
     "revoke_reason = $4, change_time = $5, "
     "revoke_record_time = coalesce(revoke_record_time, $5) WHERE key_id = $1 "
-    "AND (revoke_time IS NULL OR revoke_time > $2 OR judge_earlier < $3)",
+    "AND (revoke_time IS NULL OR revoke_time > $2 OR judge_earlier < $3) "
+    f"RETURNING {_KEY_COLUMNS}",
 )
 REWRAP_KEY = statement(
     "REWRAP_KEY",
@@ -96,7 +100,9 @@ REWRAP_KEY = statement(
     "WHERE key_id = $1 AND wrapped_secret = $2 RETURNING key_id",
 )
 CERTIFY_KEY = statement(
-    "CERTIFY_KEY", "UPDATE issuer_key SET certificate = $2, change_time = $3 WHERE key_id = $1"
+    "CERTIFY_KEY",
+    "UPDATE issuer_key SET certificate = $2, change_time = $3 WHERE key_id = $1 "
+    f"RETURNING {_KEY_COLUMNS}",
 )
 PUT_SECRET = statement(
     "PUT_SECRET",
@@ -141,6 +147,7 @@ class DirectoryPart:
     statement: what is read behind it is what has become of it, whoever wrote it."""
 
     _session: Session
+    _note: Callable[[Transaction, Iterable[Fact]], Coroutine[Any, Any, None]]
 
     async def put_party(self, party: Party) -> Party:
         await self._session.fetch(PUT_PARTY, party.gln, party.region, records.party_to_json(party))
@@ -187,8 +194,7 @@ class DirectoryPart:
         return await next_number(self._session, "key_id")
 
     async def put_key(self, key: IssuerKey) -> IssuerKey:
-        await self._session.fetch(
-            PUT_KEY,
+        row = (
             key.key_id,
             key.issuer_gln,
             key.algorithm.value,
@@ -199,35 +205,48 @@ class DirectoryPart:
             key.activate_time,
             key.certificate,
         )
+
+        async def work(transaction: Transaction) -> None:
+            if await transaction.row(PUT_KEY, *row) is not None:
+                await self._note(transaction, [key_fact(key, key.create_time)])
+
+        await self._session.transact(work)
         return _key(_must(await self._session.row(FIND_KEY, key.issuer_gln, key.request_id)))
 
     async def list_keys(self, changed_since: int) -> list[IssuerKey]:
         return [_key(row) for row in await self._session.fetch(LIST_KEYS, changed_since)]
 
     async def activate_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
-        await self._session.fetch(ACTIVATE_KEY, key_id, time, now)
-        return await self._find_key(key_id)
+        return await self._change_key(ACTIVATE_KEY, now, key_id, time, now)
 
     async def retire_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
-        await self._session.fetch(RETIRE_KEY, key_id, time, now)
-        return await self._find_key(key_id)
+        return await self._change_key(RETIRE_KEY, now, key_id, time, now)
 
     async def revoke_key(
         self, key_id: int, time: int, earlier: JudgeEarlier, reason: str, now: int
     ) -> IssuerKey | None:
         strictness = records.JUDGEMENTS.index(earlier)
-        await self._session.fetch(REVOKE_KEY, key_id, time, strictness, reason, now)
-        return await self._find_key(key_id)
+        return await self._change_key(REVOKE_KEY, now, key_id, time, strictness, reason, now)
 
-    async def _find_key(self, key_id: int) -> IssuerKey | None:
-        row = await self._session.row(GET_KEY, key_id)
-        return _key(row) if row else None
+    async def _change_key(
+        self, change: Statement, now: int, key_id: int, *parameters: object
+    ) -> IssuerKey | None:
+        async def work(transaction: Transaction) -> IssuerKey | None:
+            row = await transaction.row(change, key_id, *parameters)
+            if row is None:
+                # Nothing to change: it is like that already, or not there.
+                row = await transaction.row(GET_KEY, key_id)
+                return _key(row) if row else None
+            await self._note(transaction, [key_fact(_key(row), now)])
+            return _key(row)
+
+        return await self._session.transact(work)
 
     async def rewrap_key(self, key_id: int, old: bytes, new: bytes, now: int) -> bool:
         return await self._session.row(REWRAP_KEY, key_id, old, new, now) is not None
 
     async def certify_key(self, key_id: int, certificate: bytes, now: int) -> None:
-        await self._session.fetch(CERTIFY_KEY, key_id, certificate, now)
+        await self._change_key(CERTIFY_KEY, now, key_id, certificate, now)
 
     async def put_secret(self, secret: StoredSecret) -> StoredSecret:
         await self._session.fetch(

@@ -7,14 +7,15 @@ writes both. Rows travel as one array for each column, whatever their number.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from tracechain.adapters.postgres.session import Session, Transaction
 from tracechain.adapters.postgres.statements import by_keys, columns, rows, statement
 from tracechain.adapters.touch_rows import LEVELS, TOUCH_COLUMNS, read_touch, touch_row
 from tracechain.app.ports import NewEvent, PlaceSummary, StoredDocument, StoredEvent
-from tracechain.domain.batch_key import derived
+from tracechain.domain.batch_key import derived, event_key
+from tracechain.domain.log.fact import Fact
 from tracechain.domain.touch import Thing, Touch
 
 _EVENT_COLUMNS = (
@@ -119,6 +120,7 @@ class EventPart:
     """See tracechain.app.ports.EventStore."""
 
     _session: Session
+    _note: Callable[[Transaction, Iterable[Fact]], Coroutine[Any, Any, None]]
 
     async def append_events(self, events: Sequence[NewEvent]) -> list[bool]:
         if not events:
@@ -134,6 +136,8 @@ class EventPart:
             touches = [touch_row(t) for key in added for t in new[key].touches]
             if touches:
                 await transaction.fetch(PUT_TOUCHES, *columns(touches))
+            # In the order in which they came, whatever order the database gave.
+            await self._note(transaction, [e.fact() for key, e in new.items() if key in added])
             return added
 
         added = await self._session.transact(work)
@@ -148,7 +152,7 @@ class EventPart:
     async def get_events(self, ids: Sequence[tuple[bytes, bytes]]) -> list[StoredEvent | None]:
         if not ids:
             return []
-        asked = [(_event_key(event_id), event_id, more) for event_id, more in dict.fromkeys(ids)]
+        asked = [(event_key(event_id), event_id, more) for event_id, more in dict.fromkeys(ids)]
         found = await self._session.fetch_many(GET_EVENTS, by_keys(asked))
         events = {(row[0], row[1]): StoredEvent(*row) for row in found}
         return [events.get((event_id, declaration)) for event_id, declaration in ids]
@@ -205,13 +209,9 @@ class EventPart:
 
 def _event_row(event: StoredEvent) -> tuple[Any, ...]:
     return (
-        _event_key(event.event_id), event.event_id, event.declaration, event.event_time,
+        event_key(event.event_id), event.event_id, event.declaration, event.event_time,
         event.record_time, event.recorder, event.body,
     )  # fmt: skip
-
-
-def _event_key(event_id: bytes) -> int:
-    return derived("event:" + event_id.hex())
 
 
 def _document_key(document_id: str) -> int:

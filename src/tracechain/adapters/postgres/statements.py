@@ -17,12 +17,13 @@ EVERY: dict[str, Statement] = {}
 
 # What the columns of rows that travel as arrays are; whatever is not named is a bigint.
 _TYPES = {
-    **dict.fromkeys(("event_id", "declaration", "record_id", "origin"), "bytea"),
+    **dict.fromkeys(("event_id", "declaration", "record_id", "origin", "fact_id",
+                    "entry", "salt", "hashes"), "bytea"),
     **dict.fromkeys(
         ("role", "type", "action", "step", "disposition", "recorder", "source", "destination",
          "read_point", "biz_location", "parent_uri", "body", "region", "first_region",
          "last_region", "devices", "party_gln", "credential_id", "method", "objects", "request_id",
-         "outcome", "old_values", "new_values"),
+         "outcome", "old_values", "new_values", "kind", "keys"),
         "text",
     ),
 }  # fmt: skip

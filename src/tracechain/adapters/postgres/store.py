@@ -7,6 +7,7 @@ statements run where the tables are distributed: each stays with the keys that i
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from tracechain.adapters.postgres.audit import AuditPart
 from tracechain.adapters.postgres.batches import BatchPart
 from tracechain.adapters.postgres.directory import DirectoryPart
 from tracechain.adapters.postgres.events import EventPart
+from tracechain.adapters.postgres.log import LogPart
 from tracechain.adapters.postgres.public import PublicPart
 from tracechain.adapters.postgres.retention import RetentionPart
 from tracechain.adapters.postgres.scans import ScanPart
@@ -39,13 +41,23 @@ class PostgresStore(
     PublicPart,
     ApprovalPart,
     AuditPart,
+    LogPart,
     RetentionPart,
 ):
     """See tracechain.app.ports.Store."""
 
-    def __init__(self, session: Session, rules: ScanRules) -> None:
+    def __init__(
+        self,
+        session: Session,
+        rules: ScanRules,
+        *,
+        logs: bool,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
         self._session = session
         self._rules = rules
+        self._logs = logs
+        self._random = random_bytes
         self._months = asyncio.create_task(_keep_months(session))
 
     async def check(self) -> None:
@@ -71,9 +83,12 @@ async def open_store(
     rules: ScanRules,
     *,
     connections: int = 8,
+    logs: bool = True,
+    random_bytes: Callable[[int], bytes] = os.urandom,
     transaction: Callable[[Any], Transaction] = Transaction,
 ) -> PostgresStore:
     """Opens the store at `url` and brings its schema up to date; for `transaction` see `connect`.
+    Without `logs` the facts that it keeps never get into the transparency log.
 
     Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW; and
     DataCorrupted STORE_CORRUPTED.
@@ -85,4 +100,4 @@ async def open_store(
     except BaseException:
         await session.close()
         raise
-    return PostgresStore(session, rules)
+    return PostgresStore(session, rules, logs=logs, random_bytes=random_bytes)

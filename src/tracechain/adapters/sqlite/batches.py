@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from tracechain.adapters.sqlite.session import Session
 from tracechain.app.ports import AllocationAnswer
 from tracechain.domain.batch_key import derived
 from tracechain.domain.code import Profile
+from tracechain.domain.log.fact import Fact, batch_fact, lifted_fact, quantity_fact, recall_fact
 from tracechain.domain.product import Allocation, Batch
 from tracechain.domain.recall import Recall
 
@@ -27,6 +29,7 @@ class BatchPart:
 
     _writer: Session
     _reader: Session
+    _note: Callable[[sqlite3.Connection, Iterable[Fact]], None]
 
     async def put_batch(self, batch: Batch) -> Batch:
         class_key = _class_key(batch.gtin)
@@ -55,7 +58,9 @@ class BatchPart:
                 "INSERT INTO product_lot (batch_key, lot, batch_number) VALUES (?, ?, ?)",
                 (class_key, batch.lot, number),
             )
-            return replace(batch, batch_number=number, issued_quantity=0)
+            kept = replace(batch, batch_number=number, issued_quantity=0)
+            self._note(connection, [batch_fact(kept)])
+            return kept
 
         return await self._writer.write(work)
 
@@ -97,6 +102,8 @@ class BatchPart:
                 "UPDATE batch SET authorized_quantity = ? WHERE batch_key = ?",
                 (quantity, batch_number),
             )
+            fact = quantity_fact(batch_number, quantity, request_id, decider, reason, now)
+            self._note(connection, [fact])
             return _must(_get(connection, batch_number)), True
 
         return await self._writer.write(work)
@@ -153,7 +160,7 @@ class BatchPart:
 
     async def put_recall(self, recall: Recall) -> Recall:
         def work(connection: sqlite3.Connection) -> Recall:
-            connection.execute(
+            added = connection.execute(
                 "INSERT INTO recall (batch_key, recall_id, create_time, body) "
                 "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
@@ -163,6 +170,8 @@ class BatchPart:
                     records.recall_to_json(recall),
                 ),
             )
+            if added.rowcount == 1:
+                self._note(connection, [recall_fact(recall)])
             found = _recall(connection, recall.batch_number, recall.recall_id)
             return found if found is not None else recall
 
@@ -180,11 +189,13 @@ class BatchPart:
         self, batch_number: int, recall_id: str, time: int, reason: str
     ) -> Recall | None:
         def work(connection: sqlite3.Connection) -> Recall | None:
-            connection.execute(
+            lifted = connection.execute(
                 "UPDATE recall SET lift_time = ?, lift_reason = ? "
                 "WHERE batch_key = ? AND recall_id = ? AND lift_time IS NULL",
                 (time, reason, batch_number, recall_id),
             )
+            if lifted.rowcount == 1:
+                self._note(connection, [lifted_fact(batch_number, recall_id, time, reason)])
             return _recall(connection, batch_number, recall_id)
 
         return await self._writer.write(work)

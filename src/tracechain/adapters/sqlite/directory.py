@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tracechain.adapters import records
@@ -11,6 +11,7 @@ from tracechain.adapters.sqlite.session import Session
 from tracechain.app.ports import StoredSecret
 from tracechain.domain.code import Algorithm
 from tracechain.domain.keys import IssuerKey, JudgeEarlier
+from tracechain.domain.log.fact import Fact, key_fact
 from tracechain.domain.party import Credential, Party
 from tracechain.domain.product import Product
 
@@ -36,6 +37,7 @@ class DirectoryPart:
 
     _writer: Session
     _reader: Session
+    _note: Callable[[sqlite3.Connection, Iterable[Fact]], None]
 
     async def put_party(self, party: Party) -> Party:
         def work(connection: sqlite3.Connection) -> Party:
@@ -122,7 +124,7 @@ class DirectoryPart:
 
     async def put_key(self, key: IssuerKey) -> IssuerKey:
         def work(connection: sqlite3.Connection) -> IssuerKey:
-            connection.execute(
+            added = connection.execute(
                 "INSERT INTO issuer_key (key_id, issuer_gln, algorithm, public_key, "
                 "wrapped_secret, request_id, create_time, activate_time, certificate, "
                 "change_time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -139,6 +141,8 @@ class DirectoryPart:
                     key.create_time,
                 ),
             )
+            if added.rowcount == 1:
+                self._note(connection, [key_fact(key, key.create_time)])
             row = connection.execute(
                 f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE issuer_gln = ? AND request_id = ?",
                 (key.issuer_gln, key.request_id),
@@ -157,6 +161,7 @@ class DirectoryPart:
     async def activate_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
         return await self._change_key(
             key_id,
+            now,
             "UPDATE issuer_key SET activate_time = ?1, change_time = ?2 WHERE key_id = ?3 "
             "AND revoke_time IS NULL AND (activate_time IS NULL OR activate_time > ?1)",
             (time, now, key_id),
@@ -165,6 +170,7 @@ class DirectoryPart:
     async def retire_key(self, key_id: int, time: int, now: int) -> IssuerKey | None:
         return await self._change_key(
             key_id,
+            now,
             "UPDATE issuer_key SET retire_time = ?1, change_time = ?2 WHERE key_id = ?3 "
             "AND revoke_time IS NULL AND (retire_time IS NULL OR retire_time > ?1)",
             (time, now, key_id),
@@ -175,6 +181,7 @@ class DirectoryPart:
     ) -> IssuerKey | None:
         return await self._change_key(
             key_id,
+            now,
             "UPDATE issuer_key SET revoke_time = min(coalesce(revoke_time, ?1), ?1), "
             "judge_earlier = iif(revoke_time IS NULL, ?2, max(judge_earlier, ?2)), "
             "revoke_reason = ?3, change_time = ?4, "
@@ -184,14 +191,19 @@ class DirectoryPart:
         )
 
     async def _change_key(
-        self, key_id: int, sql: str, parameters: tuple[Any, ...]
+        self, key_id: int, now: int, sql: str, parameters: tuple[Any, ...]
     ) -> IssuerKey | None:
         def work(connection: sqlite3.Connection) -> IssuerKey | None:
-            connection.execute(sql, parameters)
+            changed = connection.execute(sql, parameters)
             row = connection.execute(
                 f"SELECT {_KEY_COLUMNS} FROM issuer_key WHERE key_id = ?", (key_id,)
             ).fetchone()
-            return _key(row) if row else None
+            if row is None:
+                return None
+            key = _key(row)
+            if changed.rowcount == 1:
+                self._note(connection, [key_fact(key, now)])
+            return key
 
         return await self._writer.write(work)
 
@@ -203,7 +215,9 @@ class DirectoryPart:
         )
 
     async def certify_key(self, key_id: int, certificate: bytes, now: int) -> None:
-        await self._changed(
+        await self._change_key(
+            key_id,
+            now,
             "UPDATE issuer_key SET certificate = ?, change_time = ? WHERE key_id = ?",
             (certificate, now, key_id),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tracechain.adapters.sqlite.session import Session
@@ -15,7 +15,8 @@ from tracechain.app.ports import (
     StoredDocument,
     StoredEvent,
 )
-from tracechain.domain.batch_key import derived
+from tracechain.domain.batch_key import derived, event_key
+from tracechain.domain.log.fact import Fact
 from tracechain.domain.touch import Thing, Touch
 
 _INSERT_EVENT = (
@@ -52,6 +53,7 @@ class EventPart:
 
     _writer: Session
     _reader: Session
+    _note: Callable[[sqlite3.Connection, Iterable[Fact]], None]
 
     async def append_events(self, events: Sequence[NewEvent]) -> list[bool]:
         def work(connection: sqlite3.Connection) -> list[bool]:
@@ -62,7 +64,7 @@ class EventPart:
                 cursor = connection.execute(
                     _INSERT_EVENT,
                     (
-                        _event_key(event.event_id),
+                        event_key(event.event_id),
                         event.event_id,
                         event.declaration,
                         event.event_time,
@@ -75,6 +77,8 @@ class EventPart:
                 if added[-1]:
                     rows.extend(touch_row(touch) for touch in new.touches)
             connection.executemany(_INSERT_TOUCH, rows)
+            fresh = zip(events, added, strict=True)
+            self._note(connection, [new.fact() for new, is_new in fresh if is_new])
             return added
 
         return await self._writer.write(work)
@@ -86,7 +90,7 @@ class EventPart:
                 row = connection.execute(
                     "SELECT event_id, declaration, event_time, record_time, recorder, body "
                     "FROM event WHERE batch_key = ? AND event_id = ? AND declaration = ?",
-                    (_event_key(event_id), event_id, declaration),
+                    (event_key(event_id), event_id, declaration),
                 ).fetchone()
                 found.append(StoredEvent(*row) if row else None)
             return found
@@ -188,10 +192,6 @@ def levels_of(connection: sqlite3.Connection, batch_keys: Iterable[int]) -> dict
     for key, level in connection.execute(_LEVELS_OF, (json.dumps(keys), _ALL_LEVELS)):
         found[key].append(level)
     return found
-
-
-def _event_key(event_id: bytes) -> int:
-    return derived("event:" + event_id.hex())
 
 
 def _document_key(document_id: str) -> int:

@@ -7,7 +7,9 @@ on the disk.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from tracechain.adapters.sqlite.approvals import ApprovalPart
@@ -15,6 +17,7 @@ from tracechain.adapters.sqlite.audit import AuditPart
 from tracechain.adapters.sqlite.batches import BatchPart
 from tracechain.adapters.sqlite.directory import DirectoryPart
 from tracechain.adapters.sqlite.events import EventPart
+from tracechain.adapters.sqlite.log import LogPart
 from tracechain.adapters.sqlite.public import PublicPart
 from tracechain.adapters.sqlite.retention import RetentionPart
 from tracechain.adapters.sqlite.scans import ScanPart
@@ -30,14 +33,25 @@ class SqliteStore(
     PublicPart,
     ApprovalPart,
     AuditPart,
+    LogPart,
     RetentionPart,
 ):
     """See tracechain.app.ports.Store."""
 
-    def __init__(self, writer: Session, reader: Session, rules: ScanRules) -> None:
+    def __init__(
+        self,
+        writer: Session,
+        reader: Session,
+        rules: ScanRules,
+        *,
+        logs: bool,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
         self._writer = writer
         self._reader = reader
         self._rules = rules
+        self._logs = logs
+        self._random = random_bytes
 
     async def check(self) -> None:
         """Raises Unavailable where the store cannot be written."""
@@ -56,9 +70,16 @@ def _touch(connection: sqlite3.Connection) -> None:
 
 
 async def open_store(
-    path: Path, rules: ScanRules, *, busy_seconds: float = 5.0, cache_kib: int = 65536
+    path: Path,
+    rules: ScanRules,
+    *,
+    busy_seconds: float = 5.0,
+    cache_kib: int = 65536,
+    logs: bool = True,
+    random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> SqliteStore:
     """Opens the store at `path`, makes it where it is missing, and brings its schema up to date.
+    Without `logs` the facts that it keeps never get into the transparency log.
 
     Raises Unavailable: STORE_UNAVAILABLE, STORE_BUSY, STORE_FULL, SCHEMA_TOO_NEW; and
     DataCorrupted STORE_CORRUPTED for a file that is damaged or no database at all.
@@ -71,4 +92,4 @@ async def open_store(
     except BaseException:
         await writer.close()
         raise
-    return SqliteStore(writer, reader, rules)
+    return SqliteStore(writer, reader, rules, logs=logs, random_bytes=random_bytes)

@@ -14,8 +14,16 @@ from dataclasses import dataclass
 
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.log.canonical import base64, decimal, hash32
-from tracechain.domain.log.merkle import HASH_BYTES, MAX_SIZE
+from tracechain.domain.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from tracechain.domain.log.note import Note, Verifier, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The tree of `size` leaves with `root`, whose log is known; at first the empty one."""
+
+    size: int = 0
+    root: bytes = EMPTY_ROOT
 
 
 @dataclass(frozen=True, slots=True)

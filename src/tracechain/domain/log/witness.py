@@ -19,7 +19,7 @@ from hashlib import sha256
 
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.log.canonical import base64, decimal, hash32
-from tracechain.domain.log.checkpoint import Checkpoint
+from tracechain.domain.log.checkpoint import Checkpoint, Head
 from tracechain.domain.log.cosignature import verifier
 from tracechain.domain.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE, verify_consistency
 from tracechain.domain.log.note import MAX_NOTE_BYTES, Note, VerifierKey, parse_lines, verify
@@ -92,14 +92,6 @@ class Status(IntEnum):
     UNKNOWN_LOG = 404
     OTHER_SIZE = 409
     INCONSISTENT = 422
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Of one log the latest tree that was cosigned; before the first one the empty tree."""
-
-    size: int = 0
-    root: bytes = EMPTY_ROOT
 
 
 @dataclass(frozen=True, slots=True)
