@@ -52,10 +52,9 @@ class Load:
 
 def _wanted_core() -> float:
     """Seconds for which this thread had a core or waited for one: who shares cores is at his end
-    long before he has one all the time. Where the kernel does not tell (Linux does), the time on
-    a core."""
+    long before he has one all the time. How long it waited only Linux tells."""
     try:
-        had, waited, _ = _SCHEDULED.read_bytes().split()
+        waited = int(_SCHEDULED.read_bytes().split()[1]) / 1e9
     except OSError:
-        return time.thread_time()
-    return (int(had) + int(waited)) / 1e9
+        waited = 0.0
+    return time.thread_time() + waited
