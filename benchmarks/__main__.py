@@ -39,7 +39,7 @@ MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str
     "issue": (issue.measure, lambda: issue.measure(20_000, 20_000)),
     "labels": (labels.measure, lambda: labels.measure(24, 48)),
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
-    "log": (log.measure, lambda: log.measure(600, 1)),
+    "log": (log.measure, lambda: log.measure(600, 1, 2000)),
     "audit": (audit.measure, lambda: audit.measure(60, 1, (SQLITE,))),
     "auth": (auth.measure, lambda: auth.measure(200, 1)),
     "recall": (recall.measure, lambda: recall.measure(3)),

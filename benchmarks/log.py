@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import capture
+from benchmarks import capture, log_proof
 from benchmarks.stand import Stand, stand
 from tracechain.adapters.sqlite import open_store
 from tracechain.app.ports import LogStore
@@ -31,8 +31,9 @@ from tracechain.domain.scan import ScanRules
 _PER_CALL = 200
 
 
-def measure(events: int = 20_000, rounds: int = 5) -> dict[str, object]:
-    """Capture with the log and without it, in turns; leaves a second, with somebody verifying."""
+def measure(events: int = 20_000, rounds: int = 5, logged: int = 10_000_000) -> dict[str, object]:
+    """Capture with the log and without it, in turns; leaves a second, with somebody verifying;
+    the proof of one of so many leaves."""
     without, kept, leaves, verified = [], [], [], 0
     for _ in range(rounds):
         with stand(log=False) as made:
@@ -55,6 +56,7 @@ def measure(events: int = 20_000, rounds: int = 5) -> dict[str, object]:
         "leaves_per_second": round(statistics.median(leaves)),
         "proofs_verified_meanwhile": verified,
         "events": events,
+        "proof": log_proof.measure(logged, min(500, logged)),
         "floor": {"capture_with_log_to_without": 0.8, "leaves_per_second": 2000},
     }
 

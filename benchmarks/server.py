@@ -92,6 +92,9 @@ async def main() -> None:
         "client_codes_per_second": 0,
         "client_looks_per_minute": 0,
         "party_calls_per_second": 0,
+        "client_calls": 0,
+        "client_streams": 0,
+        "client_connections": 0,
         **json.loads(sys.argv[1]),
     }
     app = await bootstrap.build(Settings(**chosen))

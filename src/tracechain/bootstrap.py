@@ -62,6 +62,10 @@ from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets, Rates
 from tracechain.app.linking import Linking
+from tracechain.app.log.openings import Openings
+from tracechain.app.log.published import PublishedLog
+from tracechain.app.log.sequencing import Sequencing
+from tracechain.app.log.verdict_proofs import VerdictProofs
 from tracechain.app.notices import Notices
 from tracechain.app.parties import Parties
 from tracechain.app.platform_root import PlatformRoots
@@ -75,16 +79,15 @@ from tracechain.app.resolving import Resolver
 from tracechain.app.retaining import Retaining
 from tracechain.app.scanning import Scanning
 from tracechain.app.secrets import Rewrapped, Rewrapping, service_secret
-from tracechain.app.sequencing import Sequencing
 from tracechain.app.stories import Stories
 from tracechain.app.tokens import BearerTokens
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
+from tracechain.bootstrap_log import Vouching, open_vouching
 from tracechain.domain.address import is_loopback
 from tracechain.domain.approval import Act
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.keys import JudgeEarlier
-from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.rate import Rate
 from tracechain.domain.retention import Retention
 from tracechain.domain.scan import ScanRules
@@ -96,6 +99,7 @@ from tracechain.rpc.capture import EventServicer
 from tracechain.rpc.connect import CONNECT_PREFIX, ConnectApp
 from tracechain.rpc.gate import Gate
 from tracechain.rpc.issuance import IssuanceServicer
+from tracechain.rpc.log import LogServicer
 from tracechain.rpc.openapi import OPENAPI_PATH, OpenApiDocument
 from tracechain.rpc.provenance import ProvenanceServicer
 from tracechain.rpc.server import RpcServer, Servicer
@@ -181,6 +185,7 @@ class App:
     _uses: LastUses
     _fetch: HttpFetch
     _sequencing: Sequencing
+    _vouching: Vouching
     _polls: list[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -190,6 +195,7 @@ class App:
             with suppress(asyncio.CancelledError):
                 await poll
         await self._sequencing.close()
+        await self._vouching.close()
         await self._uses.write()
         await self._fetch.close()
         for group in (self._changes, self._proofs, self._scans, self._events):
@@ -248,7 +254,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     rules = ScanRules(
         settings.same_province_minutes, settings.other_province_minutes, settings.max_devices
     )
-    # Before anything that has to be closed: it is here that a wrong URL is refused.
+    # Before anything that has to be closed: it is here that a wrong URL or policy is refused.
+    vouching = open_vouching(settings)
     servers = connect(settings.redis_url) if settings.redis_url else None
     store = store or await store_for(settings, rules)
     try:
@@ -288,7 +295,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     caches = CacheStack(layers)
     changes = Changes(caches)
 
-    visibility = Visibility(store, store)
+    visibility = Visibility(store)
     roots = PlatformRoots(store, vault, clock, settings.resolver)
     await roots.refresh()
     await roots.certify_all()
@@ -341,7 +348,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     claiming = Claiming(proofs.prove, facts, issue_times, store, digester, clock)
     press = Press(vault, settings.sign_processes or os.cpu_count() or 1)
     labels = PooledLabels(settings.sign_processes or os.cpu_count() or 1)
-    products = Products(store, store, visibility, changes, clock)
+    products = Products(store, visibility, changes, clock)
     issuing = Issuing(store, keyring, visibility, changes, clock, press, settings.resolver)
     labelling = Labelling(store, keyring, visibility, press, labels, settings.resolver)
     recalling = Recalling(store, resolver, visibility, changes, clock)
@@ -362,6 +369,10 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     photos = PillowPhotos()
     reporting = Reporting(store, resolver, photos, clock)
     notices = Notices(store, store, store)
+    published = PublishedLog(store)
+    verdict_proofs = VerdictProofs(
+        store, published, prover, proofs.prove, enabled=settings.verdict_proofs
+    )
 
     approving = Approving(
         store, clock, four_eyes(settings), settings.approval_hours * 3_600_000_000
@@ -373,19 +384,30 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     servicers: list[Servicer] = [
         AdminServicer(parties, credentials, keyring, dangerous, approving, clock),
         IssuanceServicer(products, issuing, labelling, linking, dangerous),
-        VerificationServicer(scanning, claiming, keyring, roots, clock),
+        VerificationServicer(scanning, claiming, keyring, roots, verdict_proofs, clock),
         EventServicer(capturing, reading),
         ProvenanceServicer(tracing, assessing),
         AuditServicer(auditing, clock),
         SupervisionServicer(recalling, reporting),
+        LogServicer(published, Openings(store, published, visibility, reading, recalling)),
     ]
     limits = Limits(rates(settings), make_buckets)
-    admission = Admission(settings.max_calls, settings.max_streams)
+    admission = Admission(
+        settings.max_calls, settings.max_streams, settings.client_calls, settings.client_streams
+    )
     authenticating = Authenticating(credentials, bearer_tokens(settings, fetch, visibility))
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
         Services(
-            scanning, claiming, reporting, linking, Journeys(visibility), notices, keyring, clock
+            scanning,
+            claiming,
+            reporting,
+            linking,
+            Journeys(visibility),
+            notices,
+            keyring,
+            published,
+            clock,
         ),
         resolver=settings.resolver,
         hosts=http_hosts(settings),
@@ -405,7 +427,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         clock,
     )
     polls.append(asyncio.create_task(_poll("retention", retaining.run, _RETENTION_EVERY)))
-    sequencing = Sequencing(store, _unpublished, clock, os.urandom(16).hex())
+    publishing = vouching.publishing(store)
+    sequencing = Sequencing(store, publishing.publish, clock, os.urandom(16).hex())
     if settings.log:
         polls.append(
             asyncio.create_task(_poll("log", sequencing.turn, settings.log_poll_ms / 1000))
@@ -416,12 +439,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     return App(
         settings, store, keyring, credentials, parties, approving, roots, scanning, servicers,
         gate, site, proofs, scans, events, auditing, audit, changes, caches, shared, press, labels,
-        photos, uses, fetch, sequencing, polls,
+        photos, uses, fetch, sequencing, vouching, polls,
     )  # fmt: skip
-
-
-async def _unpublished(fence: int, head: Head) -> None:
-    """The tree grows, and nobody signs it yet."""
 
 
 def json_api(
@@ -572,6 +591,8 @@ async def serve(
             app.site,
             s.http_listen,
             max_connections=s.http_connections,
+            # All come from the proxy where there is one: it has to see to that.
+            max_client_connections=0 if s.http_proxies else s.client_connections,
             allow_plaintext=s.allow_plaintext,
             tls=tls.context() if tls else None,
             shared_port=shared_port,

@@ -269,6 +269,48 @@ class Settings(BaseSettings):
             description="File of the key-encryption key; by default `kek` in data_dir, made once."
         ),
     ] = None
+    log_origin: Annotated[
+        str,
+        Field(
+            description="The name of the transparency log, given to its keys when they are made; "
+            "empty: that of resolver, and /log. Another name afterwards changes nothing: it would "
+            "be another log."
+        ),
+    ] = ""
+    log_signer_dir: Annotated[
+        Path | None,
+        Field(
+            description="Folder of the signer's keys and of what it signed last; by default "
+            "`log-signer` in data_dir. Lost, the log ends; put back from an old backup together "
+            "with the store, it signs a second history, which witnesses alone will notice: keep "
+            "it out of the store's backups."
+        ),
+    ] = None
+    log_signer: Annotated[
+        str,
+        Field(
+            description="unix:/path or host:port of loopback where `tracechain log sign` runs "
+            "under a user of its own; empty: the service starts a signer by itself, and whoever "
+            "takes over the service has its keys. Nodes on several machines share one signer: with "
+            "one each they would be two logs, and the second publishes nothing."
+        ),
+    ] = ""
+    log_policy: Annotated[
+        Path | None,
+        Field(
+            description="File of witnesses and of how many have to cosign each checkpoint (C2SP "
+            "tlog-policy); none: nobody else has seen what is published. Where the quorum is away, "
+            "nothing new is published until it is back."
+        ),
+    ] = None
+    log_witness_ms: Annotated[
+        int,
+        Field(
+            ge=50,
+            description="How long a checkpoint waits for its quorum of witnesses. Less leaves out "
+            "witnesses that are far away; more has the next attempt wait for those that are gone.",
+        ),
+    ] = 2000
     resolver: Annotated[
         str,
         Field(
@@ -403,6 +445,14 @@ class Settings(BaseSettings):
             "more often.",
         ),
     ] = 200
+    verdict_proofs: Annotated[
+        bool,
+        Field(
+            description="Prove a verdict by the log to whoever asks for it. Who holds a genuine "
+            "code then learns how many units of its batch were authorised, and which one it is; "
+            "without it a scan must be believed."
+        ),
+    ] = True
     future_tolerance_s: Annotated[
         int, Field(ge=0, description="How far ahead of our clock an event's time may be.")
     ] = 300
@@ -432,6 +482,28 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Calls and streams of one connection; more wait in its client."),
     ] = 16
+    client_calls: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Calls of one client address under way in a process; one more is "
+            "RESOURCE_EXHAUSTED. 0: as many as max_calls. Too few keep out those who share an "
+            "address; and behind a proxy that grpc_proxies and http_proxies do not name all "
+            "clients are one.",
+        ),
+    ] = 80
+    client_streams: Annotated[
+        int, Field(ge=0, description="The same for streams; 0: as many as max_streams.")
+    ] = 64
+    client_connections: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="HTTP connections of one address to a process; one more is closed at once. "
+            "0: as many as http_connections, and always so behind http_proxies. Connections of "
+            "gRPC are not counted by address.",
+        ),
+    ] = 512
     drain_seconds: Annotated[
         float, Field(ge=0, description="How long a stop waits for calls that are under way.")
     ] = 10.0

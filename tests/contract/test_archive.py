@@ -48,6 +48,7 @@ from tests.support.stores import (
 )
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.postgres.archive import PostgresArchive
+from tracechain.adapters.postgres.tenancy import SERVICE_SETTINGS
 from tracechain.adapters.sqlite import open_store as open_sqlite
 from tracechain.adapters.sqlite.archive import SqliteArchive
 from tracechain.adapters.tables import BY_NAME, TABLES
@@ -122,7 +123,7 @@ def postgres_at(url: str) -> Place:
     """A store in a database."""
 
     async def run(sql: str) -> list[tuple[Any, ...]]:
-        connection = await asyncpg.connect(url)
+        connection = await asyncpg.connect(url, server_settings=SERVICE_SETTINGS)
         try:
             return [tuple(row) for row in await connection.fetch(sql)]
         finally:
@@ -593,6 +594,8 @@ PLANTED: dict[str, tuple[str, str]] = {
     "touch": ("UPDATE touch SET batch_key = 77 WHERE batch_key = 2", "BATCH_MISSING"),
     "history": ("UPDATE unit_scan SET batch_key = 77 WHERE batch_key = 2", "BATCH_MISSING"),
     "claim": ("UPDATE claim SET batch_key = 77", "BATCH_MISSING"),
+    "owner": ("UPDATE batch SET issuer_gln = '' WHERE batch_key = 1", "OWNER_WRONG"),
+    "order's owner": (f"UPDATE allocation SET issuer_gln = '{gln_of(2)}'", "OWNER_WRONG"),
     "order's key": ("DELETE FROM issuer_key WHERE key_id = 2", "KEY_MISSING"),
     "event": ("DELETE FROM event WHERE event_time = 3", "EVENT_MISSING"),
     "event's time": ("UPDATE touch SET event_time = 4 WHERE event_time = 3", "EVENT_MISSING"),
@@ -670,7 +673,7 @@ async def test_a_damaged_file_is_found(tmp_path: Path, filled_file: Path) -> Non
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("DELETE FROM sqlite_schema WHERE name = 'product_by_issuer'")
     with closing(sqlite3.connect(tmp_path / "full")) as connection, connection:
-        connection.execute("INSERT INTO product SELECT '1', issuer_gln, body FROM product")
+        connection.execute("INSERT INTO product SELECT '1', issuer_gln, body, '' FROM product")
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute(
             "INSERT INTO sqlite_schema VALUES ('index', 'product_by_issuer', 'product', ?, ?)",

@@ -39,7 +39,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.uses = LastUses(self.store, lambda: self.now)
         self.credentials = Credentials(
-            self.store, Visibility(self.store, self.store), lambda: self.now, os.urandom, self.uses
+            self.store, Visibility(self.store), lambda: self.now, os.urandom, self.uses
         )
         self.number = itertools.count(1).__next__
 

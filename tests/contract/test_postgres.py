@@ -36,6 +36,7 @@ from tests.support.stores import (
 from tracechain.adapters.postgres import PostgresStore, open_store, schema
 from tracechain.adapters.postgres.session import _failure
 from tracechain.adapters.postgres.statements import EVERY
+from tracechain.adapters.postgres.tenancy import SERVICE_SETTINGS
 from tracechain.domain.claim import ClaimAttempt, ClaimStatus
 from tracechain.domain.errors import DataCorrupted, TracechainError, Unavailable
 
@@ -75,7 +76,7 @@ async def opened(url: str, connections: int = 4) -> AsyncIterator[PostgresStore]
 
 async def rows(url: str, sql: str, *parameters: object) -> list[tuple[object, ...]]:
     """What a connection of the test's own finds."""
-    connection = await asyncpg.connect(url)
+    connection = await asyncpg.connect(url, server_settings=SERVICE_SETTINGS)
     try:
         return [tuple(row) for row in await connection.fetch(sql, *parameters)]
     finally:
@@ -413,7 +414,7 @@ async def test_who_waits_too_long_for_a_connection_is_told(
     monkeypatch.setattr("tracechain.adapters.postgres.session._PATIENCE", 0.5)
     async with opened(empty, connections=2) as store:
         lot = await store.put_batch(batch(GTIN))
-        other = await asyncpg.connect(empty)
+        other = await asyncpg.connect(empty, server_settings=SERVICE_SETTINGS)
         held = other.transaction()
         await held.start()
         await other.execute(f"SELECT 1 FROM batch WHERE batch_key = {lot.batch_number} FOR UPDATE")

@@ -43,6 +43,8 @@ GOODS = [
 
 STAND_IN = """
 CREATE SCHEMA stand_in;
+GRANT USAGE ON SCHEMA stand_in TO PUBLIC;
+ALTER DEFAULT PRIVILEGES IN SCHEMA stand_in GRANT ALL ON TABLES TO PUBLIC;
 CREATE TABLE stand_in.placed (
     place bigint, table_name regclass PRIMARY KEY, citus_table_type text,
     distribution_column text, colocation_id int, shard_count int
@@ -50,6 +52,7 @@ CREATE TABLE stand_in.placed (
 CREATE VIEW pg_catalog.citus_tables AS
     SELECT table_name, citus_table_type, distribution_column, colocation_id, shard_count
     FROM stand_in.placed;
+GRANT SELECT ON pg_catalog.citus_tables TO PUBLIC;
 CREATE FUNCTION pg_catalog.create_reference_table(table_name regclass) RETURNS void LANGUAGE sql
     AS 'INSERT INTO stand_in.placed
         SELECT count(*), $1, ''reference'', ''<none>'', 1, 1 FROM stand_in.placed';
@@ -62,6 +65,12 @@ CREATE FUNCTION pg_catalog.create_distributed_table(
         CASE $4 WHEN ''none'' THEN 7 ELSE
             (SELECT colocation_id FROM stand_in.placed WHERE table_name = $4::regclass) / 1 END,
         coalesce($5, (SELECT shard_count FROM stand_in.placed WHERE table_name = $4::regclass))';
+CREATE TABLE stand_in.workers (nodename text, nodeport int, success bool, result text);
+INSERT INTO stand_in.workers VALUES ('one', 5432, true, 'service'), ('two', 5432, true, 'service');
+CREATE FUNCTION pg_catalog.run_command_on_workers(command text)
+    RETURNS SETOF stand_in.workers LANGUAGE sql AS
+    'SELECT * FROM stand_in.workers
+        WHERE $1 = ''SELECT current_setting(''''tracechain.tenant'''', true)''';
 """
 
 
@@ -74,7 +83,11 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
 
 async def run(url: str, sql: str) -> list[Any]:
     """What a connection of the test's own finds."""
-    connection = await asyncpg.connect(url, server_settings={"allow_system_table_mods": "on"})
+    # What stands in for an extension is made as one is: by who may do anything.
+    connection = await asyncpg.connect(
+        url.replace(postgres_server.USER, postgres_server.ADMIN, 1),
+        server_settings={"allow_system_table_mods": "on"},
+    )
     try:
         if ";" in sql:
             await connection.execute(sql)
@@ -168,6 +181,15 @@ async def test_what_was_cut_off_goes_on(url: str) -> None:
     await run(url, "ALTER TABLE stand_in.placed DROP CONSTRAINT broken; SELECT 1")
     now, _ = await distribute(url, 0)
     assert now == GOODS[GOODS.index("touch") :]
+
+
+async def test_workers_that_would_see_nothing_are_told_of(url: str) -> None:
+    await run(url, STAND_IN)
+    await run(url, "UPDATE stand_in.workers SET result = NULL WHERE nodename = 'two'; SELECT 1")
+    with pytest.raises(StoreRefused, match="two:5432") as refused:
+        await distribute(url, 0)
+    assert refused.value.reason == "WORKERS_SEE_NOTHING"
+    assert await placed(url) == []
 
 
 async def test_a_server_without_citus_is_told_apart(url: str) -> None:

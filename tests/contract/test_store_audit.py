@@ -89,7 +89,7 @@ async def test_postgresql_lets_its_owner_neither_change_nor_take_away_a_record()
     await server.run("CREATE ROLE keeper LOGIN")
     try:
         await server.run("CREATE DATABASE kept OWNER keeper")
-        url = server.url("kept").replace("tracechain@", "keeper@", 1)
+        url = server.url("kept", "keeper")
         opened = await open_postgres(url, ScanRules(), connections=2)
         try:
             await opened.append_audit([audit_record(1)])

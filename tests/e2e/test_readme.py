@@ -74,7 +74,7 @@ def test_the_chinese_readme_has_the_same_commands() -> None:
 
 @pytest.mark.parametrize(
     "document", [*READMES, "SECURITY.md", "deploy/README.md", "docs/architecture.md",
-                 "docs/integrating.md", "docs/scale.md", "docs/threat-model.md",
+                 "docs/integrating.md", "docs/mirror.md", "docs/scale.md", "docs/threat-model.md",
                  "clients/python/README.md"],
 )  # fmt: skip
 def test_links_lead_somewhere(document: str) -> None:

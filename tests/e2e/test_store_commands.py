@@ -70,6 +70,7 @@ def test_a_store_moves_to_postgresql(
     assert checked.status == 0
     assert checked.json == {
         "rows": {name: found["rows"] for name, found in tables.items()}, "differences": [],
+        "warnings": [],
     }  # fmt: skip
     back = run("store", "export", tmp_path / "back.gz", **there)
     assert (back.status, "scan" in back.out) == (0, True)

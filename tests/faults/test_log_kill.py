@@ -15,8 +15,8 @@ import pytest
 from tests.support import postgres_server
 from tests.support import stores as s
 from tests.support.sequencer import STEPS, open_at, run, signed
+from tracechain.app.log.sequencing import Sequencing
 from tracechain.app.ports import Store
-from tracechain.app.sequencing import Sequencing
 from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.leaf import Leaf
 from tracechain.domain.log.merkle import leaf_hash

@@ -278,6 +278,29 @@ async def test_a_proposal_expires(strict: World, monkeypatch: pytest.MonkeyPatch
     assert await quantity(lot) == 100
 
 
+async def test_what_a_revoked_credential_proposed_is_not_done(strict: World) -> None:
+    lot = await strict.lot()
+    thief = await another(strict, strict.issuer, "thief")
+    done = proposed(await refused(raise_to(thief, lot, 150, "r1")))
+    waits = proposed(await refused(raise_to(thief, lot, 200, "r2")))
+    kept = await approve(strict.issuer, done)
+    credential = f"parties/{thief.gln}/credentials/{kept.proposer_credential}"
+    await strict.operator.admin.RevokeCredential(
+        admin_pb2.RevokeCredentialRequest(name=credential, request_id="stolen")
+    )
+    for approver in (strict.issuer, strict.operator):
+        error = await refused(approve(approver, waits))
+        assert (error.code, error.reason) == (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "PROPOSER_REVOKED",
+        )
+    assert await quantity(lot) == 150
+    assert state((await listed(strict.issuer))[waits]) == "PENDING"
+    assert state(await reject(strict.issuer, waits)) == "REJECTED"
+    # What was decided before stays so.
+    assert await approve(strict.issuer, done) == kept
+
+
 async def test_a_setting_that_names_no_act_is_refused() -> None:
     assert [act.value for act in four_eyes(Settings())] == ["root", "mass_revocation"]
     assert four_eyes(Settings(four_eyes=" , ")) == []

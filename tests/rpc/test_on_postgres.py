@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
 
 from tests.support.service import (
+    Lot,
     World,
     gathered,
     made,
@@ -31,6 +33,7 @@ from tests.support.service import (
     shipped,
 )
 from tests.support.stores import postgres_url
+from tracechain.app.visibility import Visibility
 from tracechain.v1 import (
     admin_pb2,
     capture_pb2,
@@ -76,6 +79,47 @@ async def test_from_registration_to_recall(nodes: tuple[World, World]) -> None:
     await lot.recall()
     await until_verdict(two, second.uri, "CAUTION")
     await until_verdict(one, first.uri, "CAUTION")
+
+
+async def test_use_cases_that_ask_nobody_give_nothing_away(
+    nodes: tuple[World, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every use case believes that everybody may see every issuer: the database does not."""
+    one, _ = nodes
+    lot = await one.lot(quantity=10)
+    await lot.issue(2)
+    held = await lot.recall()
+
+    async def anybody(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(Visibility, "_sees_issuer", anybody)
+    product = f"products/{lot.gtin}"
+    for stranger in (one.other, one.jilin):
+        calls = [
+            stranger.issuance.GetProduct(issuance_pb2.GetProductRequest(name=product)),
+            stranger.issuance.GetBatch(issuance_pb2.GetBatchRequest(name=lot.name)),
+            stranger.issuance.ListBatches(issuance_pb2.ListBatchesRequest(parent=product)),
+            stranger.issuance.GetLinkSet(issuance_pb2.GetLinkSetRequest(name=product)),
+            stranger.supervision.ListRecalls(supervision_pb2.ListRecallsRequest(parent=lot.name)),
+            stranger.supervision.LiftRecall(
+                supervision_pb2.LiftRecallRequest(name=held.name, reason="x")
+            ),
+            lot.recall(stranger, request_id="evil"),
+        ]
+        assert {(await refused(call)).code for call in calls} == {grpc.StatusCode.NOT_FOUND}
+        listed = await stranger.issuance.ListProducts(issuance_pb2.ListProductsRequest())
+        assert product not in [found.name for found in listed.products]
+    raised = issuance_pb2.RaiseBatchQuantityRequest(
+        name=lot.name, authorized_quantity=99, reason="x", request_id="evil"
+    )
+    stolen = Lot(one.other, lot.gtin, lot.lot, lot.number)
+    for call in (one.other.issuance.RaiseBatchQuantity(raised), stolen.issue(1, "evil")):
+        assert (await refused(call)).code == grpc.StatusCode.NOT_FOUND
+    # Those who may are served, and nothing has changed.
+    for caller in (one.issuer, one.liaoning, one.operator):
+        batch = await caller.issuance.GetBatch(issuance_pb2.GetBatchRequest(name=lot.name))
+        assert (batch.issued_quantity, batch.authorized_quantity) == (2, 10)
 
 
 async def test_a_unit_is_claimed_once_whichever_node_is_asked(nodes: tuple[World, World]) -> None:

@@ -17,6 +17,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tests.support.log import published
 from tests.support.service import (
     Caller,
     Lot,
@@ -43,6 +44,7 @@ from tracechain.v1 import (
     capture_pb2,
     event_pb2,
     issuance_pb2,
+    log_pb2,
     party_pb2,
     provenance_pb2,
     supervision_pb2,
@@ -103,11 +105,13 @@ async def goods(world: World) -> Goods:
     credentials = await world.operator.admin.ListCredentials(
         admin_pb2.ListCredentialsRequest(parent=parent)
     )
+    recall = await lot.recall(units=[lot.epc(codes[2])])
+    await published(world.app.store)
     return Goods(
         parent,
         keys.keys[0].name,
         lot,
-        (await lot.recall(units=[lot.epc(codes[2])])).name,
+        recall.name,
         lot.epc(codes[0]),
         foreign,
         box,
@@ -252,6 +256,11 @@ FOREIGN: dict[str, tuple[Make, Callable[[Goods], str], str]] = {
         lambda g: g.lot.name,
         ABSENT_BATCH,
     ),
+    "LogService.ListLeaves": (
+        lambda name: log_pb2.ListLeavesRequest(name=name),
+        lambda g: g.lot.name,
+        ABSENT_BATCH,
+    ),
     "SupervisionService.CreateRecall": (
         lambda name: supervision_pb2.CreateRecallRequest(
             parent=name, recall=_recall(), request_id="theirs"
@@ -313,11 +322,13 @@ def test_every_private_method_has_a_case() -> None:
     assert sorted([*FOREIGN, *NO_OBJECT]) == PRIVATE
 
 
-def test_the_public_methods_are_those_of_verification() -> None:
-    assert {name.partition(".")[0] for name in PUBLIC} == {"VerificationService"}
+def test_the_public_methods_are_those_of_verification_and_of_the_log() -> None:
+    assert {name.partition(".")[0] for name in PUBLIC} == {
+        "LogService", "VerificationService",
+    }  # fmt: skip
     assert {name.partition(".")[0] for name in PRIVATE} == {
-        "AdminService", "AuditService", "EventService", "IssuanceService", "ProvenanceService",
-        "SupervisionService",
+        "AdminService", "AuditService", "EventService", "IssuanceService", "LogService",
+        "ProvenanceService", "SupervisionService",
     }  # fmt: skip
 
 
@@ -470,7 +481,8 @@ async def test_the_public_is_asked_for_no_credential(world: World, name: str) ->
         failed = await code_of(
             answers(world.channel, METHODS[name], empty(METHODS[name]), metadata)
         )
-        assert failed in (None, grpc.StatusCode.INVALID_ARGUMENT)
+        # Nothing of this world's log is published yet.
+        assert failed in (None, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 
 
 # --- objects that lists and parents name

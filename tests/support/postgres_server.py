@@ -28,6 +28,7 @@ import asyncpg
 
 HOST = "127.0.0.1"
 USER = "tracechain"
+ADMIN = "admin"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
@@ -69,9 +70,10 @@ class PostgresServer:
         self._finalizers: list[Callable[[], object]] = []
         self._leash: subprocess.Popen[str] | None = None
 
-    def url(self, database: str = "postgres") -> str:
-        """Where a database is."""
-        return f"postgresql://{USER}@{HOST}:{self.port}/{database}"
+    def url(self, database: str = "postgres", user: str = USER) -> str:
+        """Where a database is, for a role that owns databases and has no other power: policies
+        bind it, as they should in operation. ADMIN is bound by nothing."""
+        return f"postgresql://{user}@{HOST}:{self.port}/{database}"
 
     def start(self) -> PostgresServer:
         """Starts on the port it had before, or on a free one; returns once it answers."""
@@ -108,8 +110,8 @@ class PostgresServer:
         self.port = self.pid = 0
 
     async def run(self, sql: str, database: str = "postgres") -> list[Any]:
-        """Runs a statement of the test's own; its rows."""
-        connection = await asyncpg.connect(self.url(database), timeout=START_SECONDS)
+        """Runs a statement of the test's own, which no policy binds; its rows."""
+        connection = await asyncpg.connect(self.url(database, ADMIN), timeout=START_SECONDS)
         try:
             found: list[Any] = await connection.fetch(sql)
             return found
@@ -121,7 +123,7 @@ class PostgresServer:
         named = "t" + hashlib.sha256(str(name).encode()).hexdigest()[:24]
         known = await self.run(f"SELECT 1 FROM pg_database WHERE datname = '{named}'")
         if not known:
-            await self.run(f"CREATE DATABASE {named} TEMPLATE {template}")
+            await self.run(f"CREATE DATABASE {named} OWNER {USER} TEMPLATE {template}")
         return self.url(named)
 
     async def drop(self, name: object) -> None:
@@ -138,8 +140,10 @@ class PostgresServer:
         if self._user is not None:
             os.chown(folder, self._user, -1)
         self._binaries = self._reachable(binaries, folder)
-        self._do("initdb", "-D", str(folder / "data"), "-U", USER, "-A", "trust", "-E", "UTF8",
+        self._do("initdb", "-D", str(folder / "data"), "-U", ADMIN, "-A", "trust", "-E", "UTF8",
                  "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
+        said = f"CREATE ROLE {USER} LOGIN\nALTER DATABASE postgres OWNER TO {USER}\n"
+        self._do("postgres", "--single", "-D", str(folder / "data"), "postgres", said=said)
         return folder
 
     def _reachable(self, binaries: Path, folder: Path) -> Path:
@@ -154,17 +158,17 @@ class PostgresServer:
             return folder / "installed" / "bin"
         return binaries
 
-    def _do(self, name: str, *arguments: str) -> None:
-        self._run([str(self._binaries / name), *arguments], cwd="/")
+    def _do(self, name: str, *arguments: str, said: str = "") -> None:
+        self._run([str(self._binaries / name), *arguments], cwd="/", said=said)
 
-    def _run(self, command: list[str], cwd: str) -> None:
+    def _run(self, command: list[str], cwd: str, said: str = "") -> None:
         subprocess.run(
             command,
             user=self._user,
             cwd=cwd,
             check=True,
             env=_environment(),
-            stdin=subprocess.DEVNULL,
+            input=said.encode(),
             capture_output=True,
             timeout=START_SECONDS,
         )

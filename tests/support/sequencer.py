@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.support.stores import RULES
 from tracechain.adapters.postgres import open_store as open_postgres
 from tracechain.adapters.sqlite import open_store
+from tracechain.app.log.sequencing import Sequencing
 from tracechain.app.ports import Store
-from tracechain.app.sequencing import Sequencing
 from tracechain.domain.log.checkpoint import Checkpoint, Head
 from tracechain.domain.log.note import Note, NoteSigner
 

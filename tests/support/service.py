@@ -45,6 +45,7 @@ from tracechain.v1 import (
     event_pb2,
     issuance_pb2,
     issuance_pb2_grpc,
+    log_pb2_grpc,
     party_pb2,
     provenance_pb2_grpc,
     supervision_pb2,
@@ -63,6 +64,9 @@ NO_LIMITS = {
     "client_logins_per_minute": 0,
     "client_tries_per_hour": 0,
     "code_tries_per_hour": 0,
+    "client_calls": 0,
+    "client_streams": 0,
+    "client_connections": 0,
 }
 STORE_VARIABLE = "TRACECHAIN_TEST_STORE"
 _EPOCH = datetime.datetime(2026, 1, 5, 8, tzinfo=datetime.timezone(datetime.timedelta(hours=8)))
@@ -77,6 +81,7 @@ STUBS = {
     "verification": verification_pb2_grpc.VerificationServiceStub,
     "provenance": provenance_pb2_grpc.ProvenanceServiceStub,
     "supervision": supervision_pb2_grpc.SupervisionServiceStub,
+    "log": log_pb2_grpc.LogServiceStub,
 }
 
 
@@ -265,6 +270,7 @@ class Caller:
     verification: Any
     provenance: Any
     supervision: Any
+    log: Any
 
     def __init__(
         self, channel: grpc.aio.Channel, gln: str, role: Role | None, api_key: str, region: str = ""

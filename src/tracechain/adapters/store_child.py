@@ -1,7 +1,8 @@
 """What the store's process runs: `python -m tracechain.adapters.store_child`.
 
-First comes what opens the store, then requests (method, arguments), answered side by side as
-(failed, result or error). A store that cannot be opened answers every request with the reason.
+First comes what opens the store, then requests (method, arguments, and for whom), answered side by
+side as (failed, result or error). A store that cannot be opened answers every request with the
+reason.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class _Opened:
         self.store = store
 
     async def handle(self, request: bytes) -> bytes:
-        method, arguments, named = pickle.loads(request)
+        method, arguments, named, principal = pickle.loads(request)
+        store = self.store if principal is None else self.store.within(principal)
         try:
             if method == "record_scans":
                 scans = [Scan(*row) for row in arguments[0]]
@@ -37,7 +39,7 @@ class _Opened:
             elif method == "ready":
                 result = None
             else:
-                result = await getattr(self.store, method)(*arguments, **named)
+                result = await getattr(store, method)(*arguments, **named)
         except Exception as error:
             return _failure(error)
         return pickle.dumps((False, result))

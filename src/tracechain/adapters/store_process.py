@@ -21,6 +21,7 @@ from tracechain.adapters import store_child
 from tracechain.adapters.child_process import ChildProcess
 from tracechain.app.ports import ScanAnswer, Store
 from tracechain.domain.errors import Unavailable
+from tracechain.domain.party import Principal
 from tracechain.domain.scan import Scan, ScanHistory, ScanSummary, Suspicion
 from tracechain.domain.touch import Touch
 
@@ -45,6 +46,10 @@ class StoreProcess:
         setattr(self, name, call)
         return call
 
+    def within(self, principal: Principal) -> Store:
+        """See tracechain.app.ports.Tenants."""
+        return cast("Store", _Within(self, principal))
+
     async def record_scans(self, scans: Sequence[Scan]) -> list[ScanAnswer]:
         """See ScanStore. Plain tuples travel: they are most of what a busy service stores."""
         rows = await self._call("record_scans", ([tuple(scan) for scan in scans],), {})
@@ -57,12 +62,18 @@ class StoreProcess:
             for before, shown, touches, claimed in rows
         ]
 
-    async def _call(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    async def _call(
+        self,
+        name: str,
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+        principal: Principal | None = None,
+    ) -> Any:
         process = self._process
         if process is None or process.is_dead:
             process = await self._start()
         try:
-            answer = await process.ask(pickle.dumps((name, arguments, named)))
+            answer = await process.ask(pickle.dumps((name, arguments, named, principal)))
         except ConnectionError as error:
             _LOG.error("store_process_died", call=name)
             raise Unavailable("STORE_UNAVAILABLE", "the store's process has ended") from error
@@ -86,6 +97,22 @@ class StoreProcess:
         """Ends the process once all that was asked is done and its store is closed."""
         if self._process is not None:
             await self._process.close()
+
+
+class _Within:
+    """The store as it acts for a principal."""
+
+    def __init__(self, store: StoreProcess, principal: Principal) -> None:
+        self._store = store
+        self._principal = principal
+
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        async def call(*arguments: Any, **named: Any) -> Any:
+            return await self._store._call(name, arguments, named, self._principal)
+
+        if name.startswith("_") or not hasattr(Store, name):
+            raise AttributeError(name)
+        return call
 
 
 async def open_in_process(open_store: Open) -> Store:

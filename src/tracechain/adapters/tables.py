@@ -62,7 +62,7 @@ TABLES = (
     _table(
         "product",
         "gtin",
-        "gtin:t issuer_gln:t body:t",
+        "gtin:t issuer_gln:t body:t issuer_region:t",
         of_goods=False,
     ),
     _table(
@@ -75,7 +75,8 @@ TABLES = (
         "batch",
         "batch_key",
         "batch_key:i gtin:t lot:t production_date:t expiration_date:t plant_gln:t "
-        "authorized_quantity:i activation_required:i issued_quantity:i create_time:i",
+        "authorized_quantity:i activation_required:i issued_quantity:i create_time:i "
+        "issuer_gln:t issuer_region:t",
     ),
     _table(
         "product_lot",
@@ -85,22 +86,24 @@ TABLES = (
     _table(
         "quantity_raise",
         "batch_key request_id",
-        "batch_key:i request_id:t quantity:i decider:t reason:t create_time:i",
+        "batch_key:i request_id:t quantity:i decider:t reason:t create_time:i issuer_gln:t",
     ),
     _table(
         "allocation",
         "batch_key request_id",
-        "batch_key:i request_id:t first_index:i count:i profile:t key_id:i create_time:i",
+        "batch_key:i request_id:t first_index:i count:i profile:t key_id:i create_time:i "
+        "issuer_gln:t",
     ),
     _table(
         "refused_order",
         "batch_key create_time request_id",
-        "batch_key:i create_time:i request_id:t count:i",
+        "batch_key:i create_time:i request_id:t count:i issuer_gln:t",
     ),
     _table(
         "recall",
         "batch_key recall_id",
-        "batch_key:i recall_id:t create_time:i body:t lift_time:i? lift_reason:t",
+        "batch_key:i recall_id:t create_time:i body:t lift_time:i? lift_reason:t issuer_gln:t "
+        "issuer_region:t",
     ),
     _table(
         "event",

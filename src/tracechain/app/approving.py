@@ -13,7 +13,7 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
-from tracechain.app.ports import ApprovalStore, Clock
+from tracechain.app.ports import Clock, Store
 from tracechain.domain.approval import Act, Approval, ApprovalState
 from tracechain.domain.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied
 from tracechain.domain.party import Principal, Role
@@ -27,7 +27,7 @@ class Approving:
     proposal waits, in microseconds."""
 
     def __init__(
-        self, store: ApprovalStore, clock: Clock, four_eyes: Collection[Act], lifetime: int
+        self, store: Store, clock: Clock, four_eyes: Collection[Act], lifetime: int
     ) -> None:
         self._store = store
         self._clock = clock
@@ -73,7 +73,7 @@ class Approving:
             now,
             now + self._lifetime,
         )
-        found = await self._store.put_approval(wanted)
+        found = await self._store.within(principal).put_approval(wanted)
         if found.arguments != wanted.arguments:
             raise AlreadyExists("REQUEST_ID_USED", "this request id proposed something else")
         name = f"approvals/{found.approval_id}"
@@ -92,18 +92,19 @@ class Approving:
     async def list(self, principal: Principal, after: str, limit: int) -> list[Approval]:
         """Proposals behind the id `after` that the caller may see, in the order of their ids."""
         issuer = "" if principal.role is Role.OPERATOR else principal.party_gln
-        return await self._store.list_approvals(issuer, after, limit)
+        return await self._store.within(principal).list_approvals(issuer, after, limit)
 
     async def approve(self, principal: Principal, approval_id: str) -> Approval:
         """Allows a proposal, and does what it proposes; repeated, it ends what was cut off.
 
         Raises NotFound APPROVAL_NOT_FOUND, PermissionDenied APPROVER_IS_PROPOSER,
-        FailedPrecondition APPROVAL_REJECTED and APPROVAL_EXPIRED, and what the act raises.
+        FailedPrecondition APPROVAL_REJECTED, APPROVAL_EXPIRED and PROPOSER_REVOKED, and what the
+        act raises.
         """
         decided = await self._decide(principal, approval_id, ApprovalState.APPROVED)
         if decided.kept is ApprovalState.APPROVED:
             await self._performs[decided.operation](decided)
-            await self._store.finish_approval(approval_id)
+            await self._store.within(principal).finish_approval(approval_id)
             decided = replace(decided, kept=ApprovalState.DONE)
         return decided
 
@@ -116,7 +117,8 @@ class Approving:
         self, principal: Principal, approval_id: str, wanted: ApprovalState
     ) -> Approval:
         now = self._clock()
-        known = await self._store.get_approval(approval_id)
+        own = self._store.within(principal)
+        known = await own.get_approval(approval_id)
         if known is None or not known.concerns(principal):
             raise NotFound("APPROVAL_NOT_FOUND", f"there is no approval {approval_id}")
         approves = wanted is ApprovalState.APPROVED
@@ -127,7 +129,9 @@ class Approving:
         name = f"approvals/{approval_id}"
         if known.state(now) is ApprovalState.EXPIRED:
             raise _expired(name)
-        decided = await self._store.decide_approval(
+        if approves and known.kept is ApprovalState.PENDING:
+            await self._check_proposer(known)
+        decided = await own.decide_approval(
             approval_id, wanted, principal.party_gln, principal.credential_id, now
         )
         assert decided is not None
@@ -136,6 +140,18 @@ class Approving:
         if not approves and decided.kept is not ApprovalState.REJECTED:
             raise FailedPrecondition("APPROVAL_DECIDED", f"{name} was approved")
         return decided
+
+    async def _check_proposer(self, proposed: Approval) -> None:
+        """Raises FailedPrecondition PROPOSER_REVOKED. Whose key was found to be in wrong hands may
+        have proposed it with that key; what was decided before stays decided. A bearer token has no
+        row, and is not kept that long."""
+        proposer = await self._store.get_credential(proposed.proposer.credential_id)
+        if proposer is not None and proposer.revoke_time is not None:
+            raise FailedPrecondition(
+                "PROPOSER_REVOKED",
+                f"the credential that proposed approvals/{proposed.approval_id} was revoked since; "
+                "reject it, and propose anew what is wanted",
+            )
 
 
 def _expired(name: str) -> FailedPrecondition:

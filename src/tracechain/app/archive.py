@@ -79,6 +79,9 @@ class Snapshot(Protocol):
     async def damage(self) -> list[str]:
         """What the database itself finds wrong with its files; at most a few."""
 
+    async def warnings(self) -> list[str]:
+        """Stable reasons of what weakens the store and damages nothing."""
+
 
 class Loading(Snapshot, Protocol):
     """A store that is being filled; it reads what was put."""

@@ -17,7 +17,7 @@ from functools import partial
 
 import structlog
 
-from tracechain.app.ports import AuditStore, Clock, Digester
+from tracechain.app.ports import Clock, Digester, Tenants
 from tracechain.domain.address import network_of
 from tracechain.domain.audit import RECORD_ID_BYTES, AuditQuery, AuditRecord
 from tracechain.domain.errors import TracechainError
@@ -49,14 +49,14 @@ class Auditing:
     def __init__(
         self,
         append: Callable[[AuditRecord], asyncio.Future[None]],
-        store: AuditStore,
+        tenants: Tenants,
         digester: Digester,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         """`append` takes a record at once and is done when it is durable."""
         self._append = append
-        self._store = store
+        self._tenants = tenants
         self._digester = digester
         self._clock = clock
         self._random = random_bytes
@@ -146,14 +146,18 @@ class Auditing:
         except TracechainError as error:
             _say_lost(method, outcome, calls, error)
 
-    async def search(self, query: AuditQuery, limit: int) -> Sequence[AuditRecord]:
+    async def search(
+        self, principal: Principal, query: AuditQuery, limit: int
+    ) -> Sequence[AuditRecord]:
         """At most `limit` records, oldest first."""
-        return await self._store.list_audit(query, limit)
+        return await self._tenants.within(principal).list_audit(query, limit)
 
-    async def export(self, query: AuditQuery) -> AsyncIterator[Sequence[AuditRecord]]:
+    async def export(
+        self, principal: Principal, query: AuditQuery
+    ) -> AsyncIterator[Sequence[AuditRecord]]:
         """All records up to now, oldest first, some at a time."""
         query = replace(query, end=min(query.end, self._clock()))
-        while page := await self._store.list_audit(query, EXPORT_PAGE):
+        while page := await self._tenants.within(principal).list_audit(query, EXPORT_PAGE):
             yield page
             query = replace(query, after=page[-1].place)
 

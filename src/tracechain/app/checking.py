@@ -22,8 +22,10 @@ NAMED = 5
 
 @dataclass(slots=True)
 class Findings:
-    """What a check found: for each kind of difference how many there are, and the first ones."""
+    """What a check found: for each kind of difference how many there are, and the first ones; and
+    what weakens the store while all holds."""
 
+    warnings: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, list[str]] = field(default_factory=dict)
@@ -46,6 +48,7 @@ async def check_store(archive: Archive, told: Told) -> Findings:
     async with archive.snapshot() as snapshot:
         for words in await snapshot.damage():
             findings.add("DATABASE_DAMAGED", words)
+        findings.warnings += await snapshot.warnings()
         await _Check(snapshot, {t.name: t for t in archive.tables}, findings, told).run()
     return findings
 
@@ -205,8 +208,13 @@ class _Check:
                 self._findings.add(
                     kind, f"{_at(table.name, _key(table, line))}: {name} {_show(key)}"
                 )
-            elif table.name in ("batch", "product_lot"):
-                self._lot(table, row, name, dict(zip(self._tables[name].names, there, strict=True)))
+                continue
+            other = dict(zip(self._tables[name].names, there, strict=True))
+            if table.name in ("batch", "product_lot"):
+                self._lot(table, row, name, other)
+            if name in ("product", "batch") and _owner(row) not in (None, _owner(other)):
+                # Policies would show it to somebody else, or to nobody.
+                self._findings.add("OWNER_WRONG", _at(table.name, _key(table, line)))
 
     def _lot(
         self, table: Table, row: Mapping[str, Any], name: str, other: Mapping[str, Any]
@@ -219,6 +227,12 @@ class _Check:
             lot["batch_number"] != batch["batch_key"]
         ):
             self._findings.add("LOT_OF_ANOTHER_BATCH", f"batch {batch['batch_key']}")
+
+
+def _owner(row: Mapping[str, Any]) -> str | None:
+    """The GLN of whose it says that it is; None for what does not say it."""
+    gln: str | None = row.get("issuer_gln")
+    return gln
 
 
 def _key(table: Table, row: Row) -> Key:

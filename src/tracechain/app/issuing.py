@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from tracechain.app.ahead import in_order
 from tracechain.app.changing import Changes
 from tracechain.app.keyring import Keyring
-from tracechain.app.ports import BatchStore, Clock
+from tracechain.app.ports import Clock, Tenants
 from tracechain.app.visibility import Visibility
 from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code import Profile
@@ -63,7 +63,7 @@ class Issuing:
 
     def __init__(
         self,
-        batches: BatchStore,
+        tenants: Tenants,
         keyring: Keyring,
         visibility: Visibility,
         changes: Changes,
@@ -71,7 +71,7 @@ class Issuing:
         press: CodePress,
         resolver: str,
     ) -> None:
-        self._batches = batches
+        self._tenants = tenants
         self._keyring = keyring
         self._visibility = visibility
         self._changes = changes
@@ -105,7 +105,9 @@ class Issuing:
             key.record.key_id,
             self._clock(),
         )
-        answer = await self._changes.make(batch.batch_number, self._batches.allocate(wanted))
+        answer = await self._changes.make(
+            batch.batch_number, self._tenants.within(principal).allocate(wanted)
+        )
         taken = answer.allocation
         if taken is None:
             left = answer.batch.authorized_quantity - answer.batch.issued_quantity

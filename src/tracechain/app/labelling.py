@@ -15,7 +15,7 @@ from typing import Any
 from tracechain.app.ahead import in_order
 from tracechain.app.issuing import CodePress
 from tracechain.app.keyring import Keyring
-from tracechain.app.ports import BatchStore, DrawnLabels, LabelPress
+from tracechain.app.ports import DrawnLabels, LabelPress, Tenants
 from tracechain.app.visibility import Visibility
 from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code import code_length
@@ -64,14 +64,14 @@ class Labelling:
 
     def __init__(
         self,
-        batches: BatchStore,
+        tenants: Tenants,
         keyring: Keyring,
         visibility: Visibility,
         codes: CodePress,
         labels: LabelPress,
         resolver: str,
     ) -> None:
-        self._batches = batches
+        self._tenants = tenants
         self._keyring = keyring
         self._visibility = visibility
         self._codes = codes
@@ -87,7 +87,7 @@ class Labelling:
         order = bounded(wanted.order, "order", 64, required=True)
         batch = await self._visibility.batch(principal, wanted.gtin, wanted.lot)
         product = await self._visibility.product(principal, wanted.gtin)
-        taken = await self._allocation(batch.batch_number, order)
+        taken = await self._allocation(principal, batch.batch_number, order)
         if not 0 <= wanted.offset < taken.count:
             raise InvalidArgument.of(
                 "offset", "INVALID_OFFSET", f"is {wanted.offset}, must be 0 to {taken.count - 1}"
@@ -138,8 +138,8 @@ class Labelling:
 
         return labels
 
-    async def _allocation(self, batch_number: int, order: str) -> Allocation:
-        for allocation in await self._batches.list_allocations(batch_number):
+    async def _allocation(self, principal: Principal, batch_number: int, order: str) -> Allocation:
+        for allocation in await self._tenants.within(principal).list_allocations(batch_number):
             if allocation.request_id == order:
                 return allocation
         raise NotFound("ORDER_NOT_FOUND", f"no codes of this batch were ordered as {order!r}")

@@ -23,7 +23,7 @@ from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.fact import Fact, event_fact
 from tracechain.domain.log.sequencing import LogChain, LogLeaf
 from tracechain.domain.log.tiles import Tile
-from tracechain.domain.party import Credential, Party
+from tracechain.domain.party import Credential, Party, Principal
 from tracechain.domain.product import Allocation, Batch, Product
 from tracechain.domain.recall import Recall
 from tracechain.domain.report import Report
@@ -174,8 +174,9 @@ class Directory(Protocol):
     async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
         """As `rewrap_key`."""
 
-    async def put_product(self, product: Product) -> Product:
-        """Keeps a product, or gives the one that has its GTIN already; never overwrites."""
+    async def put_product(self, product: Product) -> Product | None:
+        """Keeps a product, or gives the one that has its GTIN already; never overwrites. None
+        where that one is not to be seen by whom it is done for."""
 
     async def get_product(self, gtin: str) -> Product | None: ...
 
@@ -398,7 +399,18 @@ class RetentionStore(Protocol):
         before a moment."""
 
 
+class Tenants(Protocol):
+    """The store for whoever asks it as a principal: what he may not see is not there, and what is
+    not his cannot be written, whatever the use case asked before. Where the deployment cannot see
+    to that (SQLite), it is the use case alone that does."""
+
+    def within(self, principal: Principal) -> Store:
+        """The store as it acts for a principal. Writing what is not his is a fault of the program
+        and raises what is no TracechainError."""
+
+
 class Store(
+    Tenants,
     Directory,
     BatchStore,
     EventStore,
@@ -410,7 +422,8 @@ class Store(
     RetentionStore,
     Protocol,
 ):
-    """All of it, as one deployment provides it. One conformance suite runs over each."""
+    """All of it, as one deployment provides it; for the service itself, which is every tenant's,
+    unless it is narrowed. One conformance suite runs over each."""
 
     async def check(self) -> None:
         """Raises Unavailable where the store cannot be written."""

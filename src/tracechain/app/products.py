@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tracechain.app.changing import Changes
-from tracechain.app.ports import BatchStore, Clock, Directory
+from tracechain.app.ports import Clock, Tenants
 from tracechain.app.visibility import Visibility
 from tracechain.domain.errors import AlreadyExists, FailedPrecondition
 from tracechain.domain.party import Principal, Role
@@ -19,14 +19,12 @@ class Products:
 
     def __init__(
         self,
-        directory: Directory,
-        batches: BatchStore,
+        tenants: Tenants,
         visibility: Visibility,
         changes: Changes,
         clock: Clock,
     ) -> None:
-        self._directory = directory
-        self._batches = batches
+        self._tenants = tenants
         self._visibility = visibility
         self._changes = changes
         self._clock = clock
@@ -40,9 +38,9 @@ class Products:
         wanted = replace(
             product.checked(), issuer_gln=principal.party_gln, create_time=self._clock()
         )
-        kept = await self._directory.put_product(wanted)
-        if replace(kept, create_time=0) != replace(wanted, create_time=0):
-            raise AlreadyExists("PRODUCT_EXISTS", f"product {kept.gtin} is registered otherwise")
+        kept = await self._tenants.within(principal).put_product(wanted)
+        if kept is None or replace(kept, create_time=0) != replace(wanted, create_time=0):
+            raise AlreadyExists("PRODUCT_EXISTS", f"product {wanted.gtin} is registered otherwise")
         return kept
 
     async def get(self, principal: Principal, gtin: str) -> Product:
@@ -54,14 +52,14 @@ class Products:
         if principal.role is Role.INSPECTOR:
             return await self._list_supervised(principal, after, limit)
         issuer = "" if principal.role is Role.OPERATOR else principal.party_gln
-        return await self._directory.list_products(issuer, after, limit)
+        return await self._tenants.within(principal).list_products(issuer, after, limit)
 
     async def _list_supervised(
         self, principal: Principal, after: str, limit: int
     ) -> Sequence[Product]:
         found: list[Product] = []
         while len(found) < limit:
-            page = await self._directory.list_products("", after, 1000)
+            page = await self._tenants.within(principal).list_products("", after, 1000)
             for product in page:
                 party = await self._visibility.name_of(product.issuer_gln)
                 if party is not None and principal.supervises(party.region):
@@ -79,7 +77,7 @@ class Products:
         """
         await self._visibility.product(principal, batch.gtin)
         wanted = replace(batch.checked(), create_time=self._clock())
-        kept = await self._batches.put_batch(wanted)
+        kept = await self._tenants.within(principal).put_batch(wanted)
         if _content(kept) != _content(wanted):
             raise AlreadyExists("BATCH_EXISTS", f"batch {kept.lot} is registered otherwise")
         if wanted.authorized_quantity > kept.authorized_quantity:
@@ -99,7 +97,7 @@ class Products:
     ) -> Sequence[Batch]:
         """Batches of a product behind batch number `after`. Raises NotFound."""
         await self._visibility.product(principal, gtin)
-        return await self._batches.list_batches(gtin, after, limit)
+        return await self._tenants.within(principal).list_batches(gtin, after, limit)
 
     async def raise_quantity(
         self,
@@ -118,7 +116,7 @@ class Products:
         request_id = bounded(request_id, "request_id", 64, required=True)
         raised, accepted = await self._changes.make(
             batch.batch_number,
-            self._batches.raise_quantity(
+            self._tenants.within(principal).raise_quantity(
                 batch.batch_number, quantity, request_id, principal.party_gln, reason, self._clock()
             ),
         )

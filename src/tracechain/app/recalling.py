@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracechain.app.changing import Changes
-from tracechain.app.ports import BatchStore, Clock
+from tracechain.app.ports import Clock, Tenants
 from tracechain.app.resolving import Resolver
 from tracechain.app.visibility import Visibility
 from tracechain.domain.batch_key import WHOLE_BATCH
@@ -40,13 +40,13 @@ class Recalling:
 
     def __init__(
         self,
-        batches: BatchStore,
+        tenants: Tenants,
         resolver: Resolver,
         visibility: Visibility,
         changes: Changes,
         clock: Clock,
     ) -> None:
-        self._batches = batches
+        self._tenants = tenants
         self._resolver = resolver
         self._visibility = visibility
         self._changes = changes
@@ -72,7 +72,9 @@ class Recalling:
             principal.role is Role.INSPECTOR,
             self._clock(),
         )
-        kept = await self._changes.make(batch.batch_number, self._batches.put_recall(wanted))
+        kept = await self._changes.make(
+            batch.batch_number, self._tenants.within(principal).put_recall(wanted)
+        )
         if (kept.kind, kept.spans, kept.notice) != (wanted.kind, wanted.spans, wanted.notice):
             raise AlreadyExists("REQUEST_ID_USED", "this request id stands for another recall")
         return kept
@@ -111,7 +113,7 @@ class Recalling:
     async def list(self, principal: Principal, gtin: str, lot: str) -> Sequence[Recall]:
         """The recalls of a batch, oldest first, lifted ones too. Raises NotFound."""
         batch = await self._visibility.batch(principal, gtin, lot)
-        return await self._batches.list_recalls(batch.batch_number)
+        return await self._tenants.within(principal).list_recalls(batch.batch_number)
 
     async def lift(
         self, principal: Principal, gtin: str, lot: str, recall_id: str, reason: str
@@ -129,7 +131,9 @@ class Recalling:
             )
         lifted = await self._changes.make(
             recall.batch_number,
-            self._batches.lift_recall(recall.batch_number, recall_id, self._clock(), reason),
+            self._tenants.within(principal).lift_recall(
+                recall.batch_number, recall_id, self._clock(), reason
+            ),
         )
         assert lifted is not None
         return lifted

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tracechain.app.ports import Clock, PublicStore
+from tracechain.app.ports import Clock, Store
 from tracechain.app.resolving import Resolver
 from tracechain.domain.batch_key import derived
 from tracechain.domain.errors import NotFound
@@ -44,7 +44,7 @@ class Reporting:
     """Use cases on reports."""
 
     def __init__(
-        self, store: PublicStore, resolver: Resolver, photos: PhotoCleaner, clock: Clock
+        self, store: Store, resolver: Resolver, photos: PhotoCleaner, clock: Clock
     ) -> None:
         self._store = store
         self._resolver = resolver
@@ -75,13 +75,14 @@ class Reporting:
         asked = Region.parse(region or principal.region, "region")
         if not principal.supervises(asked.code):
             raise _absent(region)
-        return await self._store.list_reports(_key(asked.code), asked.prefix, before, limit)
+        own = self._store.within(principal)
+        return await own.list_reports(_key(asked.code), asked.prefix, before, limit)
 
     async def get(
         self, principal: Principal, province: str, report_id: str
     ) -> tuple[Report, bytes | None]:
         """A report with its photograph. Raises NotFound REPORT_NOT_FOUND."""
-        found = await self._store.get_report(_key(province), report_id)
+        found = await self._store.within(principal).get_report(_key(province), report_id)
         if found is None or not principal.supervises(found[0].region):
             raise _absent(report_id)
         return found
@@ -90,7 +91,8 @@ class Reporting:
         """Takes away what a consumer gave, and leaves that there was a report. Raises NotFound
         REPORT_NOT_FOUND."""
         report, _ = await self.get(principal, province, report_id)
-        return await self._store.erase_report(_key(province), report.erased())
+        own = self._store.within(principal)
+        return await own.erase_report(_key(province), report.erased())
 
 
 def _absent(what: str) -> NotFound:

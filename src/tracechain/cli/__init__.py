@@ -23,6 +23,8 @@ from tracechain.cli import (
     keys,
     labels,
     links,
+    log,
+    mirror,
     recall,
     register,
     reports,
@@ -30,6 +32,7 @@ from tracechain.cli import (
     store,
     trace,
     verify,
+    witness,
 )
 from tracechain.cli.failure import explain, report
 
@@ -59,6 +62,9 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(audit.app, name="audit")
 app.add_typer(store.app, name="store")
+app.add_typer(log.app, name="log")
+app.command()(mirror.mirror)
+app.add_typer(witness.app, name="witness")
 app.command()(config.config)
 
 

@@ -59,8 +59,22 @@ _CURES = {
     "export` and `import` move this store there.",
     "CITUS_MISSING": "On the coordinator: load citus by shared_preload_libraries, then "
     "`CREATE EXTENSION citus` in this database.",
+    "WORKERS_SEE_NOTHING": "On each worker, as a superuser: ALTER ROLE, the one of store_url, SET "
+    "tracechain.tenant = 'service'; see docs/scale.md.",
     "DISTRIBUTED_OTHERWISE": "Bring the table back with `SELECT undistribute_table('…')`, then "
     "distribute again.",
+    "LOG_UNREACHABLE": "Is it served there? What was kept so far stays as it is.",
+    "LOG_FORK": "Publish the evidence: `tracechain log fork` checks it with the log's key alone.",
+    "LOG_ROLLBACK": "An old answer of a cache passes; ask the log's operator if this does not.",
+    "FALSE_TILE": "The server, or what is between, alters what the log signed; nothing was kept.",
+    "FALSE_ENTRY": "The server, or what is between, alters what the log signed; nothing was kept.",
+    "UNKNOWN_LOG": "Name the log's origin by --origin, or write its URL into the policy.",
+    "OTHER_LOG": "Name another folder; or keep the log's former key in the policy, in a line of "
+    "its own.",
+    "STATE_DAMAGED": "A mirror heals its tiles with --verify. Keep the folder for whoever "
+    "examines it, and begin in another one.",
+    "FOLDER_IN_USE": "Stop the other process, or name another folder.",
+    "LOG_KEY_MISSING": "Make it first: `tracechain log init`, or `tracechain witness init`.",
     "REQUEST_ID_USED": "Take another --request-id, or repeat the first request as it was.",
 }
 _CURES_BY_CODE = {

@@ -31,6 +31,10 @@ app = typer.Typer(
 )
 app.command()(statements)
 _STANDARD = Path("-")
+_WARNINGS = {
+    "ROW_SECURITY_BYPASSED": "the role of store_url is a superuser or has BYPASSRLS, so the "
+    "database does not keep tenants apart; let it be a plain one that owns the database",
+}
 
 
 @app.command()
@@ -56,6 +60,7 @@ def check(as_json: AsJson = False) -> None:
         print_json(
             {
                 "rows": found.rows,
+                "warnings": found.warnings,
                 "differences": [
                     {"kind": kind, "count": count, "first": found.first[kind]}
                     for kind, count in found.counts.items()
@@ -63,6 +68,8 @@ def check(as_json: AsJson = False) -> None:
             }
         )
     else:
+        for reason in found.warnings:
+            note(f"! {reason}: {_WARNINGS[reason]}")
         for kind, count in found.counts.items():
             console.print(f"[bold red]✗[/] {kind}: {count}", soft_wrap=True)
             for where in found.first[kind]:

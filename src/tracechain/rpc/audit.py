@@ -32,14 +32,14 @@ class AuditServicer:
     ) -> pb.ListAuditRecordsResponse:
         size = paging.size(request.page_size)
         query = self._query(request, _after(request.page_token))
-        found = await self._auditing.search(query, size)
+        found = await self._auditing.search(principal, query, size)
         more = paging.token(_LIST, _place(found[-1])) if len(found) == size else ""
         return pb.ListAuditRecordsResponse(records=_records(found), next_page_token=more)
 
     async def ExportAuditRecords(
         self, request: pb.ExportAuditRecordsRequest, principal: Principal
     ) -> AsyncIterator[pb.ExportAuditRecordsResponse]:
-        async for page in self._auditing.export(self._query(request, _FIRST)):
+        async for page in self._auditing.export(principal, self._query(request, _FIRST)):
             yield pb.ExportAuditRecordsResponse(records=_records(page))
 
     def _query(

@@ -174,8 +174,8 @@ class _Method:
                 return Endpoint.bidi_stream(self._info, self._both)
 
     async def _unary(self, raw: Raw, context: RequestContext[Any, Any]) -> bytes:
-        with _place(self.guard.room):
-            client = self._client(context)
+        client = self._client(context)
+        with _place(self.guard.room, client):
             if self.guard.is_public:
                 self.guard.meter.open(client)
                 request = await self._checked(raw)
@@ -190,7 +190,7 @@ class _Method:
             return await raw.form.write(record.answer)
 
     async def _answers(self, raw: Raw, context: RequestContext[Any, Any]) -> AsyncIterator[bytes]:
-        with _place(self.guard.room):
+        with _place(self.guard.room, self._client(context)):
 
             async def begin(
                 record: Recording | None, *callers: Principal
@@ -210,7 +210,7 @@ class _Method:
     ) -> AsyncIterator[bytes]:
         # The form of a stream stands in its content type, also where no request ever comes.
         form = self.forms[_media_type(context.request_headers["content-type"])]
-        with _place(self.guard.room):
+        with _place(self.guard.room, self._client(context)):
 
             async def begin(
                 record: Recording | None, *callers: Principal
@@ -294,13 +294,15 @@ def _with_headers(error: ConnectError, context: RequestContext[Any, Any]) -> Con
 
 
 @contextmanager
-def _place(room: Room) -> Iterator[None]:
-    """A place in the room. Raises ConnectError where others came in meanwhile."""
+def _place(room: Room, client: str) -> Iterator[None]:
+    """A place in the room for an address. Raises ConnectError where others came in meanwhile, and
+    ResourceExhausted where the address has its share already."""
     if room.taken >= room.limit:
         raise connect_error(room.refusal)
     room.taken += 1
     try:
-        yield
+        with room.held_by(client):
+            yield
     finally:
         room.taken -= 1
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tracechain.app.log.published import ProvedLeaf
 from tracechain.domain.approval import Approval
 from tracechain.domain.certificates import PlatformRoot
 from tracechain.domain.code import Algorithm
@@ -27,6 +28,7 @@ from tracechain.v1 import (
     annotations_pb2,
     capture_pb2,
     issuance_pb2,
+    log_pb2,
     party_pb2,
     supervision_pb2,
 )
@@ -313,6 +315,18 @@ def report(value: Report, photo: bytes | None = None) -> supervision_pb2.Report:
         create_time=timestamp(value.create_time),
         has_photo=value.has_photo,
         photo=photo or b"",
+    )
+
+
+def opened_leaf(value: ProvedLeaf) -> log_pb2.LogLeaf:
+    """A leaf with its proof and what opens it."""
+    leaf, proof = value
+    return log_pb2.LogLeaf(
+        leaf_index=leaf.leaf_index,
+        entry=leaf.entry,
+        proof=proof,
+        salt=leaf.salt,
+        fact=leaf.text,
     )
 
 

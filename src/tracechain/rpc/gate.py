@@ -286,11 +286,12 @@ class _Handlers:
                 room.taken += 1
                 try:
                     client = _client(context, meter)
-                    meter.open(client)
-                    guard.check(request)
-                    if (charged := meter.charge(client, request)) is not None:
-                        await charged
-                    return await call(request)
+                    with room.held_by(client):
+                        meter.open(client)
+                        guard.check(request)
+                        if (charged := meter.charge(client, request)) is not None:
+                            await charged
+                        return await call(request)
                 except Exception as error:
                     await self._abort(context, error)
                     raise
@@ -305,11 +306,12 @@ class _Handlers:
             room.taken += 1
             try:
                 client = _client(context, meter)
-                async with guard.recording(client) as record:
-                    principal = await guard.caller(_shown(context), client, record)
-                    guard.check(request, record)
-                    await record.look(principal)
-                    record.answer = await call(request, principal)
+                with room.held_by(client):
+                    async with guard.recording(client) as record:
+                        principal = await guard.caller(_shown(context), client, record)
+                        guard.check(request, record)
+                        await record.look(principal)
+                        record.answer = await call(request, principal)
                 return record.answer
             except Exception as error:
                 await self._abort(context, error)
@@ -366,11 +368,12 @@ class _Handlers:
         return serve
 
     async def _write(self, context: _Context, client: str, begin: Begin) -> None:
-        answers = self._guard.answers(_shown(context), client, begin)
-        # Closed with ours: a generator that another one reads is else left to the collector.
-        async with aclosing(answers):
-            async for answer in answers:
-                await _send(context, answer)
+        with self._guard.room.held_by(client):
+            answers = self._guard.answers(_shown(context), client, begin)
+            # Closed with ours: a generator that another one reads is else left to the collector.
+            async with aclosing(answers):
+                async for answer in answers:
+                    await _send(context, answer)
 
     async def _abort(self, context: _Context, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError):

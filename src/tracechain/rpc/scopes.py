@@ -20,6 +20,7 @@ from tracechain.v1 import (
     annotations_pb2,
     capture_pb2,
     issuance_pb2,
+    log_pb2,
     provenance_pb2,
     supervision_pb2,
     verification_pb2,
@@ -28,7 +29,8 @@ from tracechain.v1 import (
 READ = "read"
 _MAX_SCOPES = 32
 _FILES = (
-    admin_pb2, capture_pb2, issuance_pb2, provenance_pb2, supervision_pb2, verification_pb2,
+    admin_pb2, capture_pb2, issuance_pb2, log_pb2, provenance_pb2, supervision_pb2,
+    verification_pb2,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tracechain.app.claiming import Claiming
 from tracechain.app.keyring import Keyring
+from tracechain.app.log.verdict_proofs import VerdictProofs
 from tracechain.app.platform_root import PlatformRoots
 from tracechain.app.ports import Clock
 from tracechain.app.scanning import Scanning, ScanRequest
@@ -45,17 +46,23 @@ class VerificationServicer:
         claiming: Claiming,
         keyring: Keyring,
         roots: PlatformRoots,
+        proofs: VerdictProofs,
         clock: Clock,
     ) -> None:
         self._scanning = scanning
         self._claiming = claiming
         self._keyring = keyring
         self._roots = roots
+        self._proofs = proofs
         self._clock = clock
         self._templates = _Templates()
 
     async def VerifyCode(self, request: pb.VerifyCodeRequest) -> pb.Verdict:
-        return self._answer(await self._scanning.verify(_scan(request)), pb.Verdict())
+        verdict = await self._scanning.verify(_scan(request))
+        answer = self._answer(verdict, pb.Verdict())
+        if request.include_proof:
+            await self._prove(request.code, verdict, answer)
+        return answer
 
     async def BatchVerifyCodes(
         self, request: pb.BatchVerifyCodesRequest
@@ -64,9 +71,11 @@ class VerificationServicer:
             raise InvalidArgument.of("requests", "LIST_TOO_LONG", f"1 to {MAX_BATCH} are taken")
         verdicts = await self._scanning.verify_all([_scan(item) for item in request.requests])
         response = pb.BatchVerifyCodesResponse()
-        for verdict in verdicts:
+        for item, verdict in zip(request.requests, verdicts, strict=True):
             # Made where it stays: a message that is put into another one is copied.
-            self._answer(verdict, response.verdicts.add())
+            answer = self._answer(verdict, response.verdicts.add())
+            if item.include_proof:
+                await self._prove(item.code, verdict, answer)
         return response
 
     async def StreamVerifyCodes(
@@ -81,6 +90,8 @@ class VerificationServicer:
                 verdict = await self._scanning.verify(_scan(item.request))
                 answer = pb.StreamVerifyCodesResponse(sequence=item.sequence)
                 self._answer(verdict, answer.verdict)
+                if item.request.include_proof:
+                    await self._prove(item.request.code, verdict, answer.verdict)
             except TracechainError as error:
                 answer = pb.StreamVerifyCodesResponse(
                     sequence=item.sequence, error_reason=error.reason
@@ -139,6 +150,15 @@ class VerificationServicer:
             next_page_token=more,
             roots=[convert.root(root) for root in self._roots.roots()],
         )
+
+    async def _prove(self, code: str, verdict: Verdict, answer: pb.Verdict) -> None:
+        """Adds to an answer the proof that its request asks for."""
+        found = await self._proofs.of(code, verdict)
+        answer.proof.absent_reason = found.absent
+        if found.key is not None:
+            answer.proof.unit_index = found.index
+            answer.proof.authorization.extend(map(convert.opened_leaf, found.authorization))
+            answer.proof.key.CopyFrom(convert.opened_leaf(found.key))
 
     def _answer(self, verdict: Verdict, answer: pb.Verdict) -> pb.Verdict:
         """Writes a verdict into `answer`, and gives it back."""

@@ -180,6 +180,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Nobody decided the proposal in time."""
     ERROR_REASON_APPROVAL_DECIDED: _ErrorReason.ValueType  # 131
     """The proposal was approved."""
+    ERROR_REASON_PROPOSER_REVOKED: _ErrorReason.ValueType  # 132
+    """The credential that proposed it was revoked since; reject it, and propose anew what is wanted."""
     ERROR_REASON_KEY_RETIRED: _ErrorReason.ValueType  # 127
     """The key is retired; that cannot be undone."""
     ERROR_REASON_INVALID_QUANTITY: _ErrorReason.ValueType  # 140
@@ -346,6 +348,62 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This build cannot verify signatures of that algorithm."""
     ERROR_REASON_MALFORMED_LEAF: _ErrorReason.ValueType  # 312
     """Not an entry of this service's log, or not in its one spelling."""
+    ERROR_REASON_LOG_KEY_MISSING: _ErrorReason.ValueType  # 330
+    """There is no file of keys that sign the log's checkpoints, or cosign them."""
+    ERROR_REASON_LOG_KEY_UNREADABLE: _ErrorReason.ValueType  # 331
+    """Not a file of such keys, or its keys are not those that it names."""
+    ERROR_REASON_LOG_STATE_LOST: _ErrorReason.ValueType  # 332
+    """What a key signed last is not known beside the key; it signs nothing."""
+    ERROR_REASON_LOG_STATE_UNAVAILABLE: _ErrorReason.ValueType  # 333
+    """What a key signed last cannot be read or written now; repeat later."""
+    ERROR_REASON_LOG_ROLLED_BACK: _ErrorReason.ValueType  # 334
+    """The store's tree does not continue the one that was signed: an old backup, or another store."""
+    ERROR_REASON_LOG_SIGNER_UNAVAILABLE: _ErrorReason.ValueType  # 335
+    """The process that signs checkpoints cannot be used now; repeat later."""
+    ERROR_REASON_LOG_SIGNER_OTHER: _ErrorReason.ValueType  # 336
+    """The log's signer has other keys than those that signed what is published."""
+    ERROR_REASON_LOG_TILE_MISSING: _ErrorReason.ValueType  # 337
+    """The store has not a tile that its tree has."""
+    ERROR_REASON_WITNESS_UNAVAILABLE: _ErrorReason.ValueType  # 338
+    """A witness cannot be reached, or answers nothing of a sane size; repeat later."""
+    ERROR_REASON_FALSE_TILE: _ErrorReason.ValueType  # 350
+    """A tile that a log serves does not lead to the root that it signed."""
+    ERROR_REASON_FALSE_ENTRY: _ErrorReason.ValueType  # 351
+    """An entry that a log serves is not the one that the root leads to which it signed."""
+    ERROR_REASON_LOG_FORK: _ErrorReason.ValueType  # 352
+    """A log signed two histories; the evidence was kept."""
+    ERROR_REASON_LOG_ROLLBACK: _ErrorReason.ValueType  # 353
+    """A log shows a smaller tree than it had signed."""
+    ERROR_REASON_LOG_UNREACHABLE: _ErrorReason.ValueType  # 354
+    """A log does not answer, or refuses."""
+    ERROR_REASON_INVALID_LOG_URL: _ErrorReason.ValueType  # 355
+    """Not an https address of a log; http leads to this machine alone."""
+    ERROR_REASON_UNKNOWN_LOG: _ErrorReason.ValueType  # 356
+    """The policy names no log that could be meant, or several."""
+    ERROR_REASON_OTHER_LOG: _ErrorReason.ValueType  # 357
+    """What was kept is of another log, or of a key that the policy has no more."""
+    ERROR_REASON_STATE_DAMAGED: _ErrorReason.ValueType  # 358
+    """What a mirror or a watch kept is not what it wrote."""
+    ERROR_REASON_FOLDER_IN_USE: _ErrorReason.ValueType  # 359
+    """Another process works in the folder."""
+    ERROR_REASON_CHECKPOINT_NOT_FOUND: _ErrorReason.ValueType  # 360
+    """The log has published no checkpoint yet."""
+    ERROR_REASON_LEAF_NOT_FOUND: _ErrorReason.ValueType  # 361
+    """The log has no such leaf, or none about this: what was recorded before there was a log has none."""
+    ERROR_REASON_LEAF_NOT_PUBLISHED: _ErrorReason.ValueType  # 362
+    """The checkpoint that covers a leaf is not published yet; repeat in a second."""
+    ERROR_REASON_TILE_NOT_FOUND: _ErrorReason.ValueType  # 363
+    """No published tree of the log has that tile or bundle of entries."""
+    ERROR_REASON_INVALID_LEAF_INDEX: _ErrorReason.ValueType  # 364
+    """Not the index of a leaf."""
+    ERROR_REASON_INVALID_TREE_SIZE: _ErrorReason.ValueType  # 365
+    """Not the size of a tree, or the second of two is smaller than the first."""
+    ERROR_REASON_LOG_LEAF_MISSING: _ErrorReason.ValueType  # 366
+    """The store has not a leaf that its tree has."""
+    ERROR_REASON_PROOFS_DISABLED: _ErrorReason.ValueType  # 367
+    """This service proves no verdicts by its log."""
+    ERROR_REASON_CODE_NOT_ISSUED: _ErrorReason.ValueType  # 368
+    """The code was not issued, so that nothing is there to be proved."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that an error of this service can carry in google.rpc.ErrorInfo, domain
@@ -511,6 +569,8 @@ ERROR_REASON_APPROVAL_EXPIRED: ErrorReason.ValueType  # 130
 """Nobody decided the proposal in time."""
 ERROR_REASON_APPROVAL_DECIDED: ErrorReason.ValueType  # 131
 """The proposal was approved."""
+ERROR_REASON_PROPOSER_REVOKED: ErrorReason.ValueType  # 132
+"""The credential that proposed it was revoked since; reject it, and propose anew what is wanted."""
 ERROR_REASON_KEY_RETIRED: ErrorReason.ValueType  # 127
 """The key is retired; that cannot be undone."""
 ERROR_REASON_INVALID_QUANTITY: ErrorReason.ValueType  # 140
@@ -677,4 +737,60 @@ ERROR_REASON_UNSUPPORTED_ALGORITHM: ErrorReason.ValueType  # 311
 """This build cannot verify signatures of that algorithm."""
 ERROR_REASON_MALFORMED_LEAF: ErrorReason.ValueType  # 312
 """Not an entry of this service's log, or not in its one spelling."""
+ERROR_REASON_LOG_KEY_MISSING: ErrorReason.ValueType  # 330
+"""There is no file of keys that sign the log's checkpoints, or cosign them."""
+ERROR_REASON_LOG_KEY_UNREADABLE: ErrorReason.ValueType  # 331
+"""Not a file of such keys, or its keys are not those that it names."""
+ERROR_REASON_LOG_STATE_LOST: ErrorReason.ValueType  # 332
+"""What a key signed last is not known beside the key; it signs nothing."""
+ERROR_REASON_LOG_STATE_UNAVAILABLE: ErrorReason.ValueType  # 333
+"""What a key signed last cannot be read or written now; repeat later."""
+ERROR_REASON_LOG_ROLLED_BACK: ErrorReason.ValueType  # 334
+"""The store's tree does not continue the one that was signed: an old backup, or another store."""
+ERROR_REASON_LOG_SIGNER_UNAVAILABLE: ErrorReason.ValueType  # 335
+"""The process that signs checkpoints cannot be used now; repeat later."""
+ERROR_REASON_LOG_SIGNER_OTHER: ErrorReason.ValueType  # 336
+"""The log's signer has other keys than those that signed what is published."""
+ERROR_REASON_LOG_TILE_MISSING: ErrorReason.ValueType  # 337
+"""The store has not a tile that its tree has."""
+ERROR_REASON_WITNESS_UNAVAILABLE: ErrorReason.ValueType  # 338
+"""A witness cannot be reached, or answers nothing of a sane size; repeat later."""
+ERROR_REASON_FALSE_TILE: ErrorReason.ValueType  # 350
+"""A tile that a log serves does not lead to the root that it signed."""
+ERROR_REASON_FALSE_ENTRY: ErrorReason.ValueType  # 351
+"""An entry that a log serves is not the one that the root leads to which it signed."""
+ERROR_REASON_LOG_FORK: ErrorReason.ValueType  # 352
+"""A log signed two histories; the evidence was kept."""
+ERROR_REASON_LOG_ROLLBACK: ErrorReason.ValueType  # 353
+"""A log shows a smaller tree than it had signed."""
+ERROR_REASON_LOG_UNREACHABLE: ErrorReason.ValueType  # 354
+"""A log does not answer, or refuses."""
+ERROR_REASON_INVALID_LOG_URL: ErrorReason.ValueType  # 355
+"""Not an https address of a log; http leads to this machine alone."""
+ERROR_REASON_UNKNOWN_LOG: ErrorReason.ValueType  # 356
+"""The policy names no log that could be meant, or several."""
+ERROR_REASON_OTHER_LOG: ErrorReason.ValueType  # 357
+"""What was kept is of another log, or of a key that the policy has no more."""
+ERROR_REASON_STATE_DAMAGED: ErrorReason.ValueType  # 358
+"""What a mirror or a watch kept is not what it wrote."""
+ERROR_REASON_FOLDER_IN_USE: ErrorReason.ValueType  # 359
+"""Another process works in the folder."""
+ERROR_REASON_CHECKPOINT_NOT_FOUND: ErrorReason.ValueType  # 360
+"""The log has published no checkpoint yet."""
+ERROR_REASON_LEAF_NOT_FOUND: ErrorReason.ValueType  # 361
+"""The log has no such leaf, or none about this: what was recorded before there was a log has none."""
+ERROR_REASON_LEAF_NOT_PUBLISHED: ErrorReason.ValueType  # 362
+"""The checkpoint that covers a leaf is not published yet; repeat in a second."""
+ERROR_REASON_TILE_NOT_FOUND: ErrorReason.ValueType  # 363
+"""No published tree of the log has that tile or bundle of entries."""
+ERROR_REASON_INVALID_LEAF_INDEX: ErrorReason.ValueType  # 364
+"""Not the index of a leaf."""
+ERROR_REASON_INVALID_TREE_SIZE: ErrorReason.ValueType  # 365
+"""Not the size of a tree, or the second of two is smaller than the first."""
+ERROR_REASON_LOG_LEAF_MISSING: ErrorReason.ValueType  # 366
+"""The store has not a leaf that its tree has."""
+ERROR_REASON_PROOFS_DISABLED: ErrorReason.ValueType  # 367
+"""This service proves no verdicts by its log."""
+ERROR_REASON_CODE_NOT_ISSUED: ErrorReason.ValueType  # 368
+"""The code was not issued, so that nothing is there to be proved."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

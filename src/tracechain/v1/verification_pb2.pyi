@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tracechain.v1 import log_pb2 as _log_pb2
 from tracechain.v1 import party_pb2 as _party_pb2
 import builtins as _builtins
 import sys
@@ -352,10 +353,13 @@ class VerifyCodeRequest(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INCLUDE_PROOF_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The text of the QR code, as it was read. At most 2048 characters."""
     request_id: _builtins.str
     """Repeating a call with the same id counts as the same scan. At most 64 characters."""
+    include_proof: _builtins.bool
+    """True where the answer is to carry the proof by the log that the code's issue was authorised."""
     @_builtins.property
     def context(self) -> Global___ScanContext:
         """Where the scan comes from."""
@@ -366,10 +370,11 @@ class VerifyCodeRequest(_message.Message):
         code: _builtins.str = ...,
         context: Global___ScanContext | None = ...,
         request_id: _builtins.str = ...,
+        include_proof: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "context", b"context", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "context", b"context", "include_proof", b"include_proof", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -437,6 +442,7 @@ class Verdict(_message.Message):
     CLAIM_TIME_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
     VERIFY_TIME_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
     """In one word."""
     issuance: Global___Issuance.ValueType
@@ -489,6 +495,10 @@ class Verdict(_message.Message):
     def verify_time(self) -> _timestamp_pb2.Timestamp:
         """When this answer was made."""
 
+    @_builtins.property
+    def proof(self) -> Global___IssueProof:
+        """That its issue was authorised, by the log; absent unless it was asked for."""
+
     def __init__(
         self,
         *,
@@ -510,14 +520,60 @@ class Verdict(_message.Message):
         claim_time: _timestamp_pb2.Timestamp | None = ...,
         notice: _party_pb2.LocalizedText | None = ...,
         verify_time: _timestamp_pb2.Timestamp | None = ...,
+        proof: Global___IssueProof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_time", b"claim_time", "first_scan_time", b"first_scan_time", "issuer", b"issuer", "message", b"message", "notice", b"notice", "product", b"product", "verify_time", b"verify_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim_time", b"claim_time", "first_scan_time", b"first_scan_time", "issuer", b"issuer", "message", b"message", "notice", b"notice", "product", b"product", "proof", b"proof", "verify_time", b"verify_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_time", b"claim_time", "expiration_date", b"expiration_date", "first_scan_time", b"first_scan_time", "gtin", b"gtin", "history", b"history", "issuance", b"issuance", "issuer", b"issuer", "lot", b"lot", "message", b"message", "notice", b"notice", "outcome", b"outcome", "previous_scans", b"previous_scans", "product", b"product", "production_date", b"production_date", "reasons", b"reasons", "serial", b"serial", "state", b"state", "verify_time", b"verify_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_time", b"claim_time", "expiration_date", b"expiration_date", "first_scan_time", b"first_scan_time", "gtin", b"gtin", "history", b"history", "issuance", b"issuance", "issuer", b"issuer", "lot", b"lot", "message", b"message", "notice", b"notice", "outcome", b"outcome", "previous_scans", b"previous_scans", "product", b"product", "production_date", b"production_date", "proof", b"proof", "reasons", b"reasons", "serial", b"serial", "state", b"state", "verify_time", b"verify_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+@_typing.final
+class IssueProof(_message.Message):
+    """What shows that the issue of a code was authorised: for as many units of its batch at least as
+    the code needs, and by which key. Not: that these goods are what was issued.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_INDEX_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    ABSENT_REASON_FIELD_NUMBER: _builtins.int
+    unit_index: _builtins.int
+    """The unit's index in its batch, from 0. It is this service's word: the serial hides it."""
+    absent_reason: _builtins.str
+    """Where there is no proof, a stable reason of ErrorReason: CODE_NOT_ISSUED; LEAF_NOT_FOUND where
+    batch or key are older than the log; LEAF_NOT_PUBLISHED where a second later there is one;
+    PROOFS_DISABLED where the service gives none. The verdict is none the worse.
+    """
+    @_builtins.property
+    def authorization(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.LogLeaf]:
+        """The leaf of the batch, and where that authorises too few, of the first raise that covers the
+        unit.
+        """
+
+    @_builtins.property
+    def key(self) -> _log_pb2.LogLeaf:
+        """The newest published leaf of the code's key."""
+
+    def __init__(
+        self,
+        *,
+        unit_index: _builtins.int = ...,
+        authorization: _abc.Iterable[_log_pb2.LogLeaf] | None = ...,
+        key: _log_pb2.LogLeaf | None = ...,
+        absent_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent_reason", b"absent_reason", "authorization", b"authorization", "key", b"key", "unit_index", b"unit_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueProof: _TypeAlias = IssueProof  # noqa: Y015
 
 @_typing.final
 class BatchVerifyCodesRequest(_message.Message):

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import socket
 import ssl
+import stat
 from asyncio import TimerHandle
+from collections import Counter
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from tracechain.app.limits import client_of
 from tracechain.domain.address import refuse_plaintext
 from tracechain.domain.errors import Unavailable
 from tracechain.web.headers import SECURITY, STRICT
@@ -34,6 +38,7 @@ _BODY_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 15
 # How long an answer may lie unread.
 _UNREAD_SECONDS = 30.0
+_UNIX = "unix:"
 
 
 class HttpServer:
@@ -45,11 +50,13 @@ class HttpServer:
         listen: str,
         *,
         max_connections: int,
+        max_client_connections: int = 0,
         allow_plaintext: bool,
         tls: ssl.SSLContext | None = None,
         shared_port: bool = False,
     ) -> None:
-        """With `tls` all is HTTPS. Raises Unavailable PLAINTEXT_REFUSED."""
+        """With `tls` all is HTTPS. One address has at most `max_client_connections`, 0: all.
+        Raises Unavailable PLAINTEXT_REFUSED."""
         if tls is None and not allow_plaintext:
             refuse_plaintext(listen)
         self._listen = listen
@@ -57,6 +64,8 @@ class HttpServer:
 
         class Connection(_Connection):
             most = max_connections
+            most_of_client = max_client_connections or max_connections
+            of_clients: Counter[str] = Counter()
 
         self._server = _Uvicorn(
             uvicorn.Config(
@@ -79,9 +88,12 @@ class HttpServer:
         self.port = 0
 
     async def start(self) -> None:
-        """Opens the port. Raises Unavailable PORT_TAKEN."""
-        opened = _open(self._listen, shared=self._shared)
-        self.port = opened.getsockname()[1]
+        """Opens the port, or the socket of `unix:/path`. Raises Unavailable PORT_TAKEN."""
+        if self._listen.startswith(_UNIX):
+            opened = _open_unix(self._listen)
+        else:
+            opened = _open(self._listen, shared=self._shared)
+            self.port = opened.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve([opened]))
         await self._server.began.wait()
 
@@ -146,7 +158,9 @@ class _HeadTooLarge(Exception):
 class _Connection(HttpToolsProtocol):
     """A connection that may not take more than its share."""
 
-    most = 1
+    most = most_of_client = 1
+    # How many each address has; those that are none any more are not in it.
+    of_clients: Counter[str]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -156,10 +170,17 @@ class _Connection(HttpToolsProtocol):
         self._timer: TimerHandle | None = None
         self._extensions: dict[str, dict[object, object]] | None = None
         self._unread_timer: TimerHandle | None = None
+        self._client_name = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.most:
+        peer = transport.get_extra_info("peername")
+        self._client_name = client_of(peer[0] if peer else "")
+        self.of_clients[self._client_name] += 1
+        if (
+            len(self.connections) > self.most
+            or self.of_clients[self._client_name] > self.most_of_client
+        ):
             transport.close()
             return
         self._extensions = _extensions_of(transport)
@@ -177,6 +198,9 @@ class _Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._forget_unread()
+        self.of_clients[self._client_name] -= 1
+        if not self.of_clients[self._client_name]:
+            del self.of_clients[self._client_name]
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -307,3 +331,26 @@ def _open(listen: str, *, shared: bool) -> socket.socket:
         opened.close()
         raise Unavailable("PORT_TAKEN", f"cannot listen on {listen}") from None
     return opened
+
+
+def _open_unix(listen: str) -> socket.socket:
+    """A socket for its owner and its group. One that nobody listens on any more is taken over."""
+    path = listen.removeprefix(_UNIX)
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            if stat.S_ISSOCK(os.stat(path).st_mode) and not _is_listening(path):
+                os.unlink(path)
+        opened.bind(path)
+        # Nobody gets in before this: it does not listen yet.
+        os.chmod(path, 0o660)
+        opened.setblocking(False)
+    except OSError:
+        opened.close()
+        raise Unavailable("PORT_TAKEN", f"cannot listen on {listen}") from None
+    return opened
+
+
+def _is_listening(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(path) == 0

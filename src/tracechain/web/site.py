@@ -14,6 +14,7 @@ from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
 from tracechain.app.limits import Limits
 from tracechain.app.linking import Linking
+from tracechain.app.log.published import PublishedLog
 from tracechain.app.notices import Notices
 from tracechain.app.ports import Clock
 from tracechain.app.reporting import Reporting
@@ -21,6 +22,7 @@ from tracechain.app.scanning import Scanning
 from tracechain.web.app import Route, Site
 from tracechain.web.forms import Forms
 from tracechain.web.guard import FormTokens
+from tracechain.web.log import CHECKPOINT, TILES, LogFiles
 from tracechain.web.pages import Pages
 from tracechain.web.published import Published
 from tracechain.web.resolver import METHODS, DigitalLinks
@@ -40,6 +42,7 @@ class Services:
     journeys: Journeys
     notices: Notices
     keyring: Keyring
+    log: PublishedLog
     clock: Clock
 
 
@@ -63,6 +66,7 @@ def make_site(
     units = Units(s.scanning, s.journeys, pages, limits, tokens, s.clock, resolver)
     links = DigitalLinks(s.linking, units, pages, limits, resolver, proxies)
     published = Published(s.keyring, s.notices, pages, f"https://{resolver}")
+    log = LogFiles(s.log, limits, proxies)
     forms = Forms(pages, s.claiming, s.reporting, tokens, limits, resolver, proxies)
 
     async def offline(request: Request) -> Response:
@@ -82,6 +86,8 @@ def make_site(
         Route("/.well-known/jwks.json", published.jwks),
         Route("/.well-known/revocations.json", published.revocations),
         Route("/.well-known/gs1resolver", links.description),
+        Route(CHECKPOINT, log.checkpoint),
+        Route(TILES, log.tile),
         Route("/offline", offline),
         Route("/healthz", _alive),
     ]

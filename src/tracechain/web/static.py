@@ -88,7 +88,7 @@ class Static:
         headers = {"cache-control": caching}
         if ending in _PACKED:
             headers["vary"] = "Accept-Encoding"
-            if _takes_gzip(request.headers.get("accept-encoding", "")):
+            if takes_gzip(request.headers.get("accept-encoding", "")):
                 # Another sequence of bytes, so another strong tag (RFC 9110, 8.8.3).
                 tag = f'{tag[:-1]}-gzip"'
                 headers["content-encoding"] = "gzip"
@@ -106,7 +106,7 @@ class Static:
         return self._packed[name]
 
 
-def _takes_gzip(accepted: str) -> bool:
+def takes_gzip(accepted: str) -> bool:
     """Whether `Accept-Encoding` names gzip and does not refuse it (RFC 9110, 12.5.3)."""
     for one in accepted.split(","):
         coding, _, weight = one.partition(";")

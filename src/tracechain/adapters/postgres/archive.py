@@ -22,6 +22,7 @@ from tracechain.adapters.postgres.schema import (
 )
 from tracechain.adapters.postgres.session import Transaction, connect, maintenance
 from tracechain.adapters.postgres.statements import Statement, columns, statement
+from tracechain.adapters.postgres.tenancy import BYPASSES, ROW_SECURITY_BYPASSED
 from tracechain.adapters.tables import COUNTED, COUNTER, TABLES
 from tracechain.app.archive import PAGE, Column, Key, Kind, Row, StoreRefused, Table
 
@@ -145,6 +146,10 @@ class _Open:
     async def damage(self) -> list[str]:
         # PostgreSQL checks a page as it reads it, where its checksums are on.
         return []
+
+    async def warnings(self) -> list[str]:
+        row = await self._transaction.row(BYPASSES)
+        return [ROW_SECURITY_BYPASSED] if row and row[0] else []
 
     async def put(self, table: Table, rows: Sequence[Row]) -> None:
         try:

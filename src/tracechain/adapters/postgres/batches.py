@@ -1,5 +1,7 @@
 """Batches, orders of codes and recalls in PostgreSQL: the BatchStore port.
 
+Each row says whose it is, for the policies: a batch as its product does, the rest as its batch.
+
 What is decided about a batch is decided while its row is held: two orders that come to two nodes
 at once get two runs of indices, and together never more than was authorised.
 """
@@ -14,6 +16,7 @@ from tracechain.adapters import records
 from tracechain.adapters.postgres.directory import next_number
 from tracechain.adapters.postgres.session import Session, Transaction
 from tracechain.adapters.postgres.statements import statement
+from tracechain.adapters.postgres.tenancy import OutOfScope
 from tracechain.app.ports import AllocationAnswer
 from tracechain.domain.batch_key import derived
 from tracechain.domain.code import Profile
@@ -26,6 +29,9 @@ _BATCH_COLUMNS = (
     "gtin, lot, production_date, expiration_date, plant_gln, authorized_quantity, "
     "activation_required, issued_quantity, batch_key, create_time"
 )
+# Whose goods of no registered product are.
+_NOBODY = ("", "")
+_TENANT = "issuer_gln, issuer_region"
 _ALLOCATION_COLUMNS = "batch_key, request_id, first_index, count, profile, key_id, create_time"
 
 GET_BATCH = statement("GET_BATCH", f"SELECT {_BATCH_COLUMNS} FROM batch WHERE batch_key = $1")
@@ -34,11 +40,14 @@ GET_BATCHES = statement(
     f"SELECT {_BATCH_COLUMNS} FROM batch WHERE batch_key = ANY($1::bigint[]) ORDER BY batch_key",
 )
 HOLD_BATCH = statement(
-    "HOLD_BATCH", f"SELECT {_BATCH_COLUMNS} FROM batch WHERE batch_key = $1 FOR UPDATE"
+    "HOLD_BATCH", f"SELECT {_BATCH_COLUMNS}, {_TENANT} FROM batch WHERE batch_key = $1 FOR UPDATE"
 )
+OWNER_OF_PRODUCT = statement("OWNER_OF_PRODUCT", f"SELECT {_TENANT} FROM product WHERE gtin = $1")
+OWNER_OF_BATCH = statement("OWNER_OF_BATCH", f"SELECT {_TENANT} FROM batch WHERE batch_key = $1")
 PUT_BATCH = statement(
     "PUT_BATCH",
-    f"INSERT INTO batch ({_BATCH_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    f"INSERT INTO batch ({_BATCH_COLUMNS}, {_TENANT}) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
 )
 FIND_LOT = statement(
     "FIND_LOT", "SELECT batch_number FROM product_lot WHERE batch_key = $1 AND lot = $2"
@@ -58,8 +67,8 @@ GET_RAISE = statement(
 )
 PUT_RAISE = statement(
     "PUT_RAISE",
-    "INSERT INTO quantity_raise (batch_key, request_id, quantity, decider, reason, create_time) "
-    "VALUES ($1, $2, $3, $4, $5, $6)",
+    "INSERT INTO quantity_raise (batch_key, request_id, quantity, decider, reason, create_time, "
+    "issuer_gln) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 )
 SET_AUTHORIZED = statement(
     "SET_AUTHORIZED", "UPDATE batch SET authorized_quantity = $2 WHERE batch_key = $1"
@@ -71,15 +80,16 @@ GET_ALLOCATION = statement(
 )
 PUT_ALLOCATION = statement(
     "PUT_ALLOCATION",
-    f"INSERT INTO allocation ({_ALLOCATION_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    f"INSERT INTO allocation ({_ALLOCATION_COLUMNS}, issuer_gln) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 )
 LIST_ALLOCATIONS = statement(
     "LIST_ALLOCATIONS", f"SELECT {_ALLOCATION_COLUMNS} FROM allocation WHERE batch_key = $1"
 )
 PUT_REFUSAL = statement(
     "PUT_REFUSAL",
-    "INSERT INTO refused_order (batch_key, create_time, request_id, count) "
-    "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    "INSERT INTO refused_order (batch_key, create_time, request_id, count, issuer_gln) "
+    "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
 )
 LIST_REFUSALS = statement(
     "LIST_REFUSALS",
@@ -88,8 +98,8 @@ LIST_REFUSALS = statement(
 )
 PUT_RECALL = statement(
     "PUT_RECALL",
-    "INSERT INTO recall (batch_key, recall_id, create_time, body) VALUES ($1, $2, $3, $4) "
-    "ON CONFLICT DO NOTHING RETURNING recall_id",
+    f"INSERT INTO recall (batch_key, recall_id, create_time, body, {_TENANT}) "
+    "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING recall_id",
 )
 GET_RECALL = statement(
     "GET_RECALL",
@@ -122,6 +132,7 @@ class BatchPart:
         class_key = _class_key(batch.gtin)
 
         async def work(transaction: Transaction) -> Batch | None:
+            owner = await transaction.row(OWNER_OF_PRODUCT, batch.gtin) or _NOBODY
             if await transaction.row(PUT_LOT, class_key, batch.lot, number) is None:
                 return None
             await transaction.fetch(
@@ -136,6 +147,7 @@ class BatchPart:
                 0,
                 number,
                 batch.create_time,
+                *owner,
             )
             kept = replace(batch, batch_number=number, issued_quantity=0)
             await self._note(transaction, [batch_fact(kept)])
@@ -164,12 +176,12 @@ class BatchPart:
         self, batch_number: int, quantity: int, request_id: str, decider: str, reason: str, now: int
     ) -> tuple[Batch, bool]:
         async def work(transaction: Transaction) -> tuple[Batch, bool]:
-            batch = await _held(transaction, batch_number)
+            batch, owner = await _held(transaction, batch_number)
             row = await transaction.row(GET_RAISE, batch_number, request_id)
             if row or quantity <= batch.authorized_quantity:
                 return batch, row is not None and row[0] == quantity
             await transaction.fetch(
-                PUT_RAISE, batch_number, request_id, quantity, decider, reason, now
+                PUT_RAISE, batch_number, request_id, quantity, decider, reason, now, owner
             )
             await transaction.fetch(SET_AUTHORIZED, batch_number, quantity)
             fact = quantity_fact(batch_number, quantity, request_id, decider, reason, now)
@@ -182,14 +194,14 @@ class BatchPart:
         number = wanted.batch_number
 
         async def work(transaction: Transaction) -> AllocationAnswer:
-            batch = await _held(transaction, number)
+            batch, owner = await _held(transaction, number)
             row = await transaction.row(GET_ALLOCATION, number, wanted.request_id)
             if row:
                 return AllocationAnswer(_allocation(row), batch)
             issued = batch.issued_quantity + wanted.count
             if issued > batch.authorized_quantity:
                 await transaction.fetch(
-                    PUT_REFUSAL, number, wanted.create_time, wanted.request_id, wanted.count
+                    PUT_REFUSAL, number, wanted.create_time, wanted.request_id, wanted.count, owner
                 )
                 return AllocationAnswer(None, batch)
             taken = replace(wanted, first_index=batch.issued_quantity)
@@ -202,6 +214,7 @@ class BatchPart:
                 taken.profile.value,
                 taken.key_id,
                 taken.create_time,
+                owner,
             )
             await transaction.fetch(SET_ISSUED, number, issued)
             return AllocationAnswer(taken, replace(batch, issued_quantity=issued))
@@ -217,14 +230,12 @@ class BatchPart:
         return [(row[0], row[1], row[2]) for row in rows]
 
     async def put_recall(self, recall: Recall) -> Recall:
-        row = (
-            recall.batch_number,
-            recall.recall_id,
-            recall.create_time,
-            records.recall_to_json(recall),
-        )
+        body = records.recall_to_json(recall)
+        number = recall.batch_number
 
         async def work(transaction: Transaction) -> None:
+            owner = await transaction.row(OWNER_OF_BATCH, number) or _NOBODY
+            row = (number, recall.recall_id, recall.create_time, body, *owner)
             if await transaction.row(PUT_RECALL, *row) is not None:
                 await self._note(transaction, [recall_fact(recall)])
 
@@ -256,11 +267,13 @@ def _class_key(gtin: str) -> int:
     return derived(f"https://id.gs1.org/01/{gtin}")
 
 
-async def _held(transaction: Transaction, number: int) -> Batch:
+async def _held(transaction: Transaction, number: int) -> tuple[Batch, str]:
+    """A batch that nobody else changes meanwhile, and its issuer's GLN."""
     row = await transaction.row(HOLD_BATCH, number)
-    # The caller has read the batch, and batches are never deleted.
-    assert row is not None
-    return _batch(row)
+    if row is None:
+        # The caller has read the batch, and batches are never deleted.
+        raise OutOfScope(f"batch {number} is not there for whom this is done")
+    return _batch(row), row[10]
 
 
 def _batch(row: Sequence[Any]) -> Batch:

@@ -45,6 +45,15 @@ DISTRIBUTE_BESIDE = statement(
 COPY_TO_ALL = statement(
     "COPY_TO_ALL", "SELECT create_reference_table($1::text::regclass)", maintenance=True
 )
+# A worker is asked over connections of the coordinator's, which hand on what is set for one
+# transaction and nothing that a session was opened with: so there the role has to have it.
+BLIND_WORKERS = statement(
+    "BLIND_WORKERS",
+    "SELECT nodename || ':' || nodeport FROM "
+    "run_command_on_workers('SELECT current_setting(''tracechain.tenant'', true)') "
+    "WHERE coalesce(result, '') <> 'service' ORDER BY 1",
+    maintenance=True,
+)
 # The row that orders migrations: every machine that may be asked for it has it.
 _VERSION = "schema_version"
 
@@ -108,14 +117,19 @@ async def distribute(url: str, shards: int) -> tuple[list[str], list[str]]:
     """Distributes the store at `url` over `shards` shards, 0 for as many as it has or 32; the
     tables that were distributed now, and those that were before.
 
-    Raises StoreRefused STORE_MISSING, SCHEMA_TOO_OLD, CITUS_MISSING, DISTRIBUTED_OTHERWISE;
-    Unavailable.
+    Raises StoreRefused STORE_MISSING, SCHEMA_TOO_OLD, CITUS_MISSING, WORKERS_SEE_NOTHING,
+    DISTRIBUTED_OTHERWISE; Unavailable.
     """
     await require_newest(PostgresArchive(url))
     async with maintenance(url, reads_only=True) as transaction:
         has = await transaction.row(HAS_CITUS)
         if not has or not has[0]:
             raise StoreRefused("CITUS_MISSING", "this database has no extension citus")
+        if blind := [row[0] for row in await transaction.fetch(BLIND_WORKERS)]:
+            raise StoreRefused(
+                "WORKERS_SEE_NOTHING",
+                f"on {', '.join(blind)} the policies of the tables would show the service nothing",
+            )
         rows = await transaction.fetch(LIST_DISTRIBUTED)
     found = {
         name: Placed(kind, column if kind == "distributed" else "", group, count or 0)

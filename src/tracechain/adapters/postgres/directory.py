@@ -124,8 +124,10 @@ REWRAP_SECRET = statement(
 )
 PUT_PRODUCT = statement(
     "PUT_PRODUCT",
-    "INSERT INTO product (gtin, issuer_gln, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    "INSERT INTO product (gtin, issuer_gln, body, issuer_region) VALUES ($1, $2, $3, $4) "
+    "ON CONFLICT DO NOTHING",
 )
+REGION_OF = statement("REGION_OF", "SELECT region FROM party WHERE gln = $1")
 GET_PRODUCT = statement("GET_PRODUCT", "SELECT body FROM product WHERE gtin = $1")
 LIST_PRODUCTS = statement(
     "LIST_PRODUCTS", "SELECT body FROM product WHERE gtin > $1 ORDER BY gtin LIMIT $2"
@@ -260,12 +262,18 @@ class DirectoryPart:
     async def rewrap_secret(self, name: str, old: bytes, new: bytes) -> bool:
         return await self._session.row(REWRAP_SECRET, name, old, new) is not None
 
-    async def put_product(self, product: Product) -> Product:
-        await self._session.fetch(
-            PUT_PRODUCT, product.gtin, product.issuer_gln, records.product_to_json(product)
-        )
-        row = _must(await self._session.row(GET_PRODUCT, product.gtin))
-        return records.product_from_json(row[0])
+    async def put_product(self, product: Product) -> Product | None:
+        body = records.product_to_json(product)
+
+        async def work(transaction: Transaction) -> Sequence[Any] | None:
+            region = await transaction.row(REGION_OF, product.issuer_gln)
+            await transaction.fetch(
+                PUT_PRODUCT, product.gtin, product.issuer_gln, body, region[0] if region else ""
+            )
+            return await transaction.row(GET_PRODUCT, product.gtin)
+
+        row = await self._session.transact(work)
+        return records.product_from_json(row[0]) if row else None
 
     async def get_product(self, gtin: str) -> Product | None:
         row = await self._session.row(GET_PRODUCT, gtin)

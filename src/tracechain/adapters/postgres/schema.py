@@ -63,6 +63,11 @@ _MONTH_OF_AUDIT = statement(
     "CREATE TABLE IF NOT EXISTS audit_{month} PARTITION OF audit "
     "FOR VALUES FROM ({start:d}) TO ({end:d})",
 )
+# Reached through its parent alone, whose policies say who may: see migration 0007.
+_CLOSE_MONTH = statement(
+    "CLOSE_MONTH_OF_AUDIT",
+    "ALTER TABLE audit_{month} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+)
 _MONTHLY = (("scan", _MONTH_OF_SCANS), ("event", _MONTH_OF_EVENTS), ("audit", _MONTH_OF_AUDIT))
 
 
@@ -166,6 +171,8 @@ def _making(template: Statement, name: str, month: int) -> Work[None]:
     async def work(transaction: Transaction) -> None:
         await transaction.fetch(SHORT_LOCK)
         await transaction.fetch(made)
+        if template is _MONTH_OF_AUDIT:
+            await transaction.script(_CLOSE_MONTH.sql.format(month=name))
 
     return work
 

@@ -1,5 +1,8 @@
 """A pool of connections to PostgreSQL, units of work on it, and the words for its failures.
 
+A session acts for the service; one that is narrowed (`within`) acts for a principal, and sees and
+writes what the policies of the tables leave to him (tenancy.py).
+
 A unit of work runs in a task of its own: a caller that is cancelled while it waits leaves it to
 finish or roll back by itself, so nothing is half-written and no connection goes back to the pool
 in the middle of something. Connections that a restart of the server has broken are replaced.
@@ -8,6 +11,7 @@ in the middle of something. Connections that a restart of the server has broken 
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -15,7 +19,9 @@ from typing import Any, TypeVar
 import asyncpg  # type: ignore[import-untyped]
 
 from tracechain.adapters.postgres.statements import Statement
+from tracechain.adapters.postgres.tenancy import SERVICE_SETTINGS, OutOfScope, acting_for
 from tracechain.domain.errors import DataCorrupted, TracechainError, Unavailable
+from tracechain.domain.party import Principal
 
 T = TypeVar("T")
 # How long one statement may take, in seconds, and how long a call waits for a free connection.
@@ -24,6 +30,7 @@ _PATIENCE = 15.0
 _ATTEMPTS = 8
 
 _SETTINGS = {
+    **SERVICE_SETTINGS,
     "application_name": "tracechain",
     # The store's first promise: what returned is on the disk.
     "synchronous_commit": "on",
@@ -94,8 +101,8 @@ class Transaction:
         found: list[Sequence[Any]] = await self._connection.fetchmany(statement.sql, calls)
         return found
 
-    async def script(self, text: str, seconds: float) -> None:
-        """Runs the statements of a migration."""
+    async def script(self, text: str, seconds: float = _PATIENCE) -> None:
+        """Runs statements that take no parameters: those of a migration, and settings."""
         await self._connection.execute(text, timeout=seconds)
 
 
@@ -104,38 +111,56 @@ Work = Callable[[Transaction], Awaitable[T]]
 
 class Session:
     """The pool. Every call raises Unavailable (nothing is known to be written; the caller may
-    repeat it), DataCorrupted, or ValueError for a value that no store can hold."""
+    repeat it), DataCorrupted, or ValueError for a value that no store can hold; within a principal
+    OutOfScope for a row that is not his to write."""
 
     def __init__(self, pool: Any, transaction: Callable[[Any], Transaction] = Transaction) -> None:
         self._pool = pool
         self._transaction = transaction
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
+        # What a transaction begins with; empty for the service, as which connections are opened.
+        self._acting = ""
+
+    def within(self, principal: Principal) -> Session:
+        """The same session, acting for a principal."""
+        narrowed = copy.copy(self)
+        narrowed._acting = acting_for(principal)
+        return narrowed
 
     async def fetch(self, statement: Statement, *parameters: object) -> list[Sequence[Any]]:
         """The rows of one statement, which is a transaction of its own."""
 
-        async def work() -> list[Sequence[Any]]:
-            async with self._pool.acquire(timeout=_PATIENCE) as connection:
-                return await self._transaction(connection).fetch(statement, *parameters)
+        async def work(transaction: Transaction) -> list[Sequence[Any]]:
+            return await transaction.fetch(statement, *parameters)
 
-        return await self._apart(work)
+        return await self._alone(work)
 
     async def fetch_many(
         self, statement: Statement, calls: Sequence[Sequence[object]]
     ) -> list[Sequence[Any]]:
         """The rows of one statement for each of some parameters."""
 
-        async def work() -> list[Sequence[Any]]:
-            async with self._pool.acquire(timeout=_PATIENCE) as connection:
-                return await self._transaction(connection).fetch_many(statement, calls)
+        async def work(transaction: Transaction) -> list[Sequence[Any]]:
+            return await transaction.fetch_many(statement, calls)
 
-        return await self._apart(work)
+        return await self._alone(work)
 
     async def row(self, statement: Statement, *parameters: object) -> Sequence[Any] | None:
         """The first row of one statement, or none."""
         found = await self.fetch(statement, *parameters)
         return found[0] if found else None
+
+    async def _alone(self, work: Work[T]) -> T:
+        """One statement. It needs no transaction around it but to say for whom it is."""
+        if self._acting:
+            return await self.transact(work)
+
+        async def attempt() -> T:
+            async with self._pool.acquire(timeout=_PATIENCE) as connection:
+                return await work(self._transaction(connection))
+
+        return await self._apart(attempt)
 
     async def transact(self, work: Work[T]) -> T:
         """Runs `work` in one transaction and returns once it is durable. `work` may run several
@@ -146,7 +171,10 @@ class Session:
                 self._pool.acquire(timeout=_PATIENCE) as connection,
                 connection.transaction(),
             ):
-                return await work(self._transaction(connection))
+                transaction = self._transaction(connection)
+                if self._acting:
+                    await transaction.script(self._acting)
+                return await work(transaction)
 
         async def attempts() -> T:
             for number in range(_ATTEMPTS - 1):
@@ -196,6 +224,8 @@ def _translated(error: Exception) -> Exception:
         # A value that no store can hold is no failure of the store.
         return error
     code = getattr(error, "sqlstate", None) or ""
+    if code == "42501" and "row-level security" in str(error):
+        return OutOfScope(str(error))
     if code.startswith("22"):
         return ValueError("a value that PostgreSQL cannot hold")
     if isinstance(error, TimeoutError):

@@ -7,11 +7,14 @@ statements run where the tables are distributed: each stays with the keys that i
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+import structlog
 
 from tracechain.adapters.postgres.approvals import ApprovalPart
 from tracechain.adapters.postgres.audit import AuditPart
@@ -25,8 +28,11 @@ from tracechain.adapters.postgres.scans import ScanPart
 from tracechain.adapters.postgres.schema import migrate, prepare_months
 from tracechain.adapters.postgres.session import Session, Transaction, connect
 from tracechain.adapters.postgres.statements import statement
+from tracechain.adapters.postgres.tenancy import BYPASSES, ROW_SECURITY_BYPASSED
+from tracechain.domain.party import Principal
 from tracechain.domain.scan import ScanRules
 
+_LOG = structlog.get_logger(__name__)
 _MONTHS_EVERY = 6 * 3600.0
 
 # An update that changes nothing is written and flushed like any other.
@@ -59,6 +65,12 @@ class PostgresStore(
         self._logs = logs
         self._random = random_bytes
         self._months = asyncio.create_task(_keep_months(session))
+
+    def within(self, principal: Principal) -> PostgresStore:
+        """See tracechain.app.ports.Tenants."""
+        narrowed = copy.copy(self)
+        narrowed._session = self._session.within(principal)
+        return narrowed
 
     async def check(self) -> None:
         """Raises Unavailable where the store cannot be written."""
@@ -97,6 +109,9 @@ async def open_store(
     try:
         await migrate(session)
         await prepare_months(session, time.time_ns() // 1000)
+        bypasses = await session.row(BYPASSES)
+        if bypasses and bypasses[0]:
+            _LOG.warning("row_security_bypassed", reason=ROW_SECURITY_BYPASSED)
     except BaseException:
         await session.close()
         raise

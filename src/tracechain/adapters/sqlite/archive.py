@@ -101,6 +101,10 @@ class _Open:
         found = await self._fetch("PRAGMA integrity_check(5)")
         return [str(row[0]) for row in found if row[0] != "ok"]
 
+    async def warnings(self) -> list[str]:
+        # That it has no policies is no news.
+        return []
+
     async def put(self, table: Table, rows: Sequence[Row]) -> None:
         marks = ", ".join("?" for _ in table.names)
         sql = f"INSERT INTO {table.name} ({', '.join(table.names)}) VALUES ({marks})"

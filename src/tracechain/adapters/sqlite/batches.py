@@ -40,7 +40,8 @@ class BatchPart:
                 return known
             number = next_number(connection, "batch_number")
             connection.execute(
-                f"INSERT INTO batch ({_BATCH_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO batch ({_BATCH_COLUMNS}, issuer_gln, issuer_region) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     batch.gtin,
                     batch.lot,
@@ -52,6 +53,7 @@ class BatchPart:
                     0,
                     number,
                     batch.create_time,
+                    *_owner(connection, "product", "gtin", batch.gtin),
                 ),
             )
             connection.execute(
@@ -87,6 +89,7 @@ class BatchPart:
     ) -> tuple[Batch, bool]:
         def work(connection: sqlite3.Connection) -> tuple[Batch, bool]:
             batch = _must(_get(connection, batch_number))
+            issuer, _ = _owner(connection, "batch", "batch_key", batch_number)
             row = connection.execute(
                 "SELECT quantity FROM quantity_raise WHERE batch_key = ? AND request_id = ?",
                 (batch_number, request_id),
@@ -95,8 +98,8 @@ class BatchPart:
                 return batch, bool(row) and row[0] == quantity
             connection.execute(
                 "INSERT INTO quantity_raise (batch_key, request_id, quantity, decider, reason, "
-                "create_time) VALUES (?, ?, ?, ?, ?, ?)",
-                (batch_number, request_id, quantity, decider, reason, now),
+                "create_time, issuer_gln) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (batch_number, request_id, quantity, decider, reason, now, issuer),
             )
             connection.execute(
                 "UPDATE batch SET authorized_quantity = ? WHERE batch_key = ?",
@@ -111,6 +114,7 @@ class BatchPart:
     async def allocate(self, wanted: Allocation) -> AllocationAnswer:
         def work(connection: sqlite3.Connection) -> AllocationAnswer:
             batch = _must(_get(connection, wanted.batch_number))
+            issuer, _ = _owner(connection, "batch", "batch_key", wanted.batch_number)
             row = connection.execute(
                 f"SELECT {_ALLOCATION_COLUMNS} FROM allocation "
                 "WHERE batch_key = ? AND request_id = ?",
@@ -120,14 +124,21 @@ class BatchPart:
                 return AllocationAnswer(_allocation(row), batch)
             if batch.issued_quantity + wanted.count > batch.authorized_quantity:
                 connection.execute(
-                    "INSERT INTO refused_order (batch_key, create_time, request_id, count) "
-                    "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (wanted.batch_number, wanted.create_time, wanted.request_id, wanted.count),
+                    "INSERT INTO refused_order (batch_key, create_time, request_id, count, "
+                    "issuer_gln) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (
+                        wanted.batch_number,
+                        wanted.create_time,
+                        wanted.request_id,
+                        wanted.count,
+                        issuer,
+                    ),
                 )
                 return AllocationAnswer(None, batch)
             taken = replace(wanted, first_index=batch.issued_quantity)
             connection.execute(
-                f"INSERT INTO allocation ({_ALLOCATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO allocation ({_ALLOCATION_COLUMNS}, issuer_gln) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     taken.batch_number,
                     taken.request_id,
@@ -136,6 +147,7 @@ class BatchPart:
                     taken.profile.value,
                     taken.key_id,
                     taken.create_time,
+                    issuer,
                 ),
             )
             connection.execute(
@@ -161,13 +173,14 @@ class BatchPart:
     async def put_recall(self, recall: Recall) -> Recall:
         def work(connection: sqlite3.Connection) -> Recall:
             added = connection.execute(
-                "INSERT INTO recall (batch_key, recall_id, create_time, body) "
-                "VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO recall (batch_key, recall_id, create_time, body, issuer_gln, "
+                "issuer_region) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
                     recall.batch_number,
                     recall.recall_id,
                     recall.create_time,
                     records.recall_to_json(recall),
+                    *_owner(connection, "batch", "batch_key", recall.batch_number),
                 ),
             )
             if added.rowcount == 1:
@@ -221,6 +234,16 @@ def _find(connection: sqlite3.Connection, class_key: int, lot: str) -> Batch | N
         "SELECT batch_number FROM product_lot WHERE batch_key = ? AND lot = ?", (class_key, lot)
     ).fetchone()
     return _get(connection, row[0]) if row else None
+
+
+def _owner(
+    connection: sqlite3.Connection, table: str, column: str, key: int | str
+) -> tuple[str, str]:
+    """GLN and region of the issuer whose product or batch it is; empty where it is nobody's."""
+    found: tuple[str, str] | None = connection.execute(
+        f"SELECT issuer_gln, issuer_region FROM {table} WHERE {column} = ?", (key,)
+    ).fetchone()
+    return found or ("", "")
 
 
 def _must(batch: Batch | None) -> Batch:

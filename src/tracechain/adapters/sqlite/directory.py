@@ -252,7 +252,8 @@ class DirectoryPart:
     async def put_product(self, product: Product) -> Product:
         def work(connection: sqlite3.Connection) -> Product:
             connection.execute(
-                "INSERT INTO product (gtin, issuer_gln, body) VALUES (?, ?, ?) "
+                "INSERT INTO product (gtin, issuer_gln, body, issuer_region) VALUES "
+                "(?1, ?2, ?3, coalesce((SELECT region FROM party WHERE gln = ?2), '')) "
                 "ON CONFLICT DO NOTHING",
                 (product.gtin, product.issuer_gln, records.product_to_json(product)),
             )

@@ -22,6 +22,7 @@ from tracechain.adapters.sqlite.public import PublicPart
 from tracechain.adapters.sqlite.retention import RetentionPart
 from tracechain.adapters.sqlite.scans import ScanPart
 from tracechain.adapters.sqlite.session import Session, connect, migrate
+from tracechain.domain.party import Principal
 from tracechain.domain.scan import ScanRules
 
 
@@ -52,6 +53,11 @@ class SqliteStore(
         self._rules = rules
         self._logs = logs
         self._random = random_bytes
+
+    def within(self, principal: Principal) -> SqliteStore:
+        """See tracechain.app.ports.Tenants. SQLite has no policies: here it is the use cases alone
+        that keep tenants apart."""
+        return self
 
     async def check(self) -> None:
         """Raises Unavailable where the store cannot be written."""

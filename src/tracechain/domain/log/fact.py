@@ -48,6 +48,12 @@ def issuer_chain(gln: str) -> int:
     return derived(f"issuer:{gln}")
 
 
+def decisions_chain(batch_number: int) -> int:
+    """The key under which all that was decided about a batch (its quantity, recalls) has a short
+    history of its own, beside its long one with all events."""
+    return derived(f"decisions:{batch_number}")
+
+
 def key_fact(key: IssuerKey, time: int) -> Fact:
     """What is known of an issuer's key from this moment on; never its secret."""
     return _fact(
@@ -73,7 +79,7 @@ def batch_fact(batch: Batch) -> Fact:
     return _fact(
         FactKind.BATCH,
         batch.create_time,
-        (batch.batch_number,),
+        (batch.batch_number, decisions_chain(batch.batch_number)),
         batch_number=batch.batch_number,
         gtin=batch.gtin,
         lot=batch.lot,
@@ -92,7 +98,7 @@ def quantity_fact(
     return _fact(
         FactKind.QUANTITY,
         time,
-        (batch_number,),
+        (batch_number, decisions_chain(batch_number)),
         batch_number=batch_number,
         quantity=quantity,
         request_id=request_id,
@@ -129,7 +135,7 @@ def recall_fact(recall: Recall) -> Fact:
     return _fact(
         FactKind.RECALL,
         recall.create_time,
-        (recall.batch_number,),
+        (recall.batch_number, decisions_chain(recall.batch_number)),
         recall_id=recall.recall_id,
         batch_number=recall.batch_number,
         recall_kind=recall.kind.value,
@@ -145,7 +151,7 @@ def lifted_fact(batch_number: int, recall_id: str, time: int, reason: str) -> Fa
     return _fact(
         FactKind.RECALL_LIFTED,
         time,
-        (batch_number,),
+        (batch_number, decisions_chain(batch_number)),
         batch_number=batch_number,
         recall_id=recall_id,
         reason=reason,

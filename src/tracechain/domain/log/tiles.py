@@ -29,7 +29,7 @@ from tracechain.domain.log.merkle import (
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
 MAX_ENTRY_BYTES = 0xFFFF
-_LEVELS = 8  # of a tree of MAX_SIZE; the text's 63 name tiles that no tree has
+LEVELS = 8  # of a tree of MAX_SIZE; the text's 63 name tiles that no tree has
 _PATH = re.compile(r"tile/(entries|[0-7])/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 
 
@@ -45,8 +45,8 @@ class Tile:
     width: int = WIDTH
 
     def __post_init__(self) -> None:
-        if not 0 <= self.level < _LEVELS:
-            raise _malformed("tile.level", f"is not from 0 to {_LEVELS - 1}")
+        if not 0 <= self.level < LEVELS:
+            raise _malformed("tile.level", f"is not from 0 to {LEVELS - 1}")
         _fits(self.index, self.width, self.level)
 
     @property
@@ -132,10 +132,14 @@ def parse_path(path: str) -> Tile | Bundle:
 def tiles(size: int, old: int = 0) -> Iterator[Tile]:
     """The tiles of a tree of `size` that the tree of size `old`, which it continues, has not:
     by level, then from left to right. No two trees have one tile with other contents."""
-    for level in range(_LEVELS):
-        have, want = old >> HEIGHT * level, size >> HEIGHT * level
-        if have == want:
-            return  # what is above changes only with what is below
+    for level in range(LEVELS):
+        yield from tiles_at(level, size, old)
+
+
+def tiles_at(level: int, size: int, old: int = 0) -> Iterator[Tile]:
+    """Those of one level."""
+    have, want = old >> HEIGHT * level, size >> HEIGHT * level
+    if have < want:
         for index in range(have // WIDTH, -(-want // WIDTH)):
             yield Tile(level, index, min(WIDTH, want - index * WIDTH))
 
@@ -190,10 +194,10 @@ class Edge:
     """
 
     size: int = 0
-    rows: tuple[tuple[bytes, ...], ...] = ((),) * _LEVELS
+    rows: tuple[tuple[bytes, ...], ...] = ((),) * LEVELS
 
     def __post_init__(self) -> None:
-        if not 0 <= self.size <= MAX_SIZE or len(self.rows) != _LEVELS:
+        if not 0 <= self.size <= MAX_SIZE or len(self.rows) != LEVELS:
             raise _malformed("edge", f"is of no tree with 0 to {MAX_SIZE} leaves")
         for level, row in enumerate(self.rows):
             if len(row) != (self.size >> HEIGHT * level) % WIDTH:
@@ -202,14 +206,14 @@ class Edge:
     @classmethod
     def tiles(cls, size: int) -> list[Tile]:
         """The partial tiles that the edge of a tree of this size is read from."""
-        counts = [(level, size >> HEIGHT * level) for level in range(_LEVELS)]
+        counts = [(level, size >> HEIGHT * level) for level in range(LEVELS)]
         return [Tile(level, n // WIDTH, n % WIDTH) for level, n in counts if n % WIDTH]
 
     @classmethod
     def read(cls, size: int, contents: Mapping[Tile, bytes]) -> Edge:
         """The edge of a tree, from the contents of `Edge.tiles`. Raises KeyError where one is
         missing, InvalidArgument MALFORMED_TILE where one has not its length."""
-        rows: list[tuple[bytes, ...]] = [()] * _LEVELS
+        rows: list[tuple[bytes, ...]] = [()] * LEVELS
         for tile in cls.tiles(size):
             rows[tile.level] = tile.hashes(contents[tile])
         return cls(size, tuple(rows))
@@ -233,7 +237,7 @@ class Edge:
             raise _malformed("leaf", f"a hash has not {HASH_BYTES} bytes")
         size, rows, changed = self.size + len(leaves), list(self.rows), {}
         added = list(leaves)
-        for level in range(_LEVELS):
+        for level in range(LEVELS):
             if not added:
                 break
             index = (self.size >> HEIGHT * level) // WIDTH

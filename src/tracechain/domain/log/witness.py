@@ -5,7 +5,8 @@ continues the head that was given, and that every other request has the one answ
 gives it. Were a witness to cosign a tree that does not continue, nobody would see a fork.
 
 The decision is of one moment: who carries it out replaces `latest` by the decided head in one step
-with having read it, durably, and only then signs and answers (section add-checkpoint, the race).
+with having read it, and lets a signature out only once that is durable (section add-checkpoint, the
+race).
 
 C2SP tlog-witness, sections add-checkpoint and Monitor Retrieval Mechanism.
 """
@@ -20,7 +21,7 @@ from hashlib import sha256
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.log.canonical import base64, decimal, hash32
 from tracechain.domain.log.checkpoint import Checkpoint, Head
-from tracechain.domain.log.cosignature import verifier
+from tracechain.domain.log.cosignature import timestamp_of, verifier
 from tracechain.domain.log.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE, verify_consistency
 from tracechain.domain.log.note import MAX_NOTE_BYTES, Note, VerifierKey, parse_lines, verify
 
@@ -44,12 +45,7 @@ class AddCheckpoint:
     note: Note
 
     def __post_init__(self) -> None:
-        if not 0 <= self.old_size <= MAX_SIZE:
-            raise _malformed("old", f"is not from 0 to {MAX_SIZE}")
-        if len(self.proof) > MAX_HASHES:
-            raise _malformed("proof", f"has more than {MAX_HASHES} hashes")
-        if any(len(value) != HASH_BYTES for value in self.proof):
-            raise _malformed("proof", f"has a hash of another length than {HASH_BYTES} bytes")
+        encode_proof(self.old_size, self.proof)
         Checkpoint.parse(self.note.text)
 
     @classmethod
@@ -58,24 +54,12 @@ class AddCheckpoint:
         MALFORMED_NOTE, MALFORMED_CHECKPOINT."""
         if len(body) > MAX_REQUEST_BYTES:
             raise _malformed("body", f"has more than {MAX_REQUEST_BYTES} bytes")
-        head, found, note = body.partition(b"\n\n")
-        if not (found and head.isascii()):
-            raise _malformed("body", "has no empty line above its checkpoint, or no ASCII")
-        old, *lines = head.decode().split("\n")
-        if not old.startswith("old "):
-            raise _malformed("old", "is not the first line")
-        if len(lines) > MAX_HASHES:
-            raise _malformed("proof", f"has more than {MAX_HASHES} hashes")
-        return cls(
-            decimal(old[4:], "old", "MALFORMED_WITNESS_MESSAGE"),
-            tuple(hash32(line, "proof", "MALFORMED_WITNESS_MESSAGE") for line in lines),
-            Note.parse(note),
-        )
+        old_size, proof, note = parse_proof(body)
+        return cls(old_size, proof, Note.parse(note))
 
     def encode(self) -> bytes:
         """The body: what `parse` reads."""
-        lines = [f"old {self.old_size}", *(base64(value) for value in self.proof), "", ""]
-        return "\n".join(lines).encode() + self.note.encode()
+        return encode_proof(self.old_size, self.proof) + self.note.encode()
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -123,15 +107,50 @@ def decide(request: AddCheckpoint, log_keys: Sequence[VerifierKey], latest: Head
         if error.reason not in ("FALSE_SIGNATURE", "NOT_SIGNED"):
             raise  # this build cannot verify the key: no fault of the request
         return Decision(Status.NOT_SIGNED, f"{error.message}\n")
-    if request.old_size > checkpoint.size:
+    return weigh(request.old_size, request.proof, checkpoint, latest)
+
+
+def weigh(old_size: int, proof: Sequence[bytes], checkpoint: Checkpoint, latest: Head) -> Decision:
+    """The answer where a checkpoint is known to be the log's: whether it continues `latest`."""
+    if old_size > checkpoint.size:
         return Decision(Status.MALFORMED, "the old size is larger than the checkpoint\n")
-    if request.old_size != latest.size:
+    if old_size != latest.size:
         return Decision(Status.OTHER_SIZE, f"{latest.size}\n")
     try:
-        _continues(checkpoint, request.proof, latest)
+        _continues(checkpoint, proof, latest)
     except InvalidArgument as error:
         return Decision(Status.INCONSISTENT, f"{error.message}\n", checkpoint)
     return Decision(Status.COSIGN, checkpoint=checkpoint)
+
+
+def parse_proof(body: bytes) -> tuple[int, tuple[bytes, ...], bytes]:
+    """Old size, consistency proof, and what follows the empty line: the head of a request to a
+    witness, and to the log's signer. Raises InvalidArgument MALFORMED_WITNESS_MESSAGE."""
+    head, found, rest = body.partition(b"\n\n")
+    if not (found and head.isascii()):
+        raise _malformed("body", "has no empty line above its checkpoint, or no ASCII")
+    old, *lines = head.decode().split("\n")
+    if not old.startswith("old "):
+        raise _malformed("old", "is not the first line")
+    if len(lines) > MAX_HASHES:
+        raise _malformed("proof", f"has more than {MAX_HASHES} hashes")
+    return (
+        decimal(old[4:], "old", "MALFORMED_WITNESS_MESSAGE"),
+        tuple(hash32(line, "proof", "MALFORMED_WITNESS_MESSAGE") for line in lines),
+        rest,
+    )
+
+
+def encode_proof(old_size: int, proof: Sequence[bytes]) -> bytes:
+    """What `parse_proof` reads, up to the empty line. Raises InvalidArgument
+    MALFORMED_WITNESS_MESSAGE: it has no text."""
+    if not 0 <= old_size <= MAX_SIZE:
+        raise _malformed("old", f"is not from 0 to {MAX_SIZE}")
+    if len(proof) > MAX_HASHES:
+        raise _malformed("proof", f"has more than {MAX_HASHES} hashes")
+    if any(len(value) != HASH_BYTES for value in proof):
+        raise _malformed("proof", f"has a hash of another length than {HASH_BYTES} bytes")
+    return "\n".join([f"old {old_size}", *map(base64, proof), "", ""]).encode()
 
 
 def known_size(body: str) -> int:
@@ -144,7 +163,7 @@ def known_size(body: str) -> int:
 
 def cosigned(note: Note, body: bytes, witnesses: Sequence[VerifierKey]) -> Note:
     """The note with the cosignatures of these witnesses from the body of a 200. Signatures of
-    others are left out.
+    others are left out, and those that name no time, which an answer must.
 
     Raises InvalidArgument MALFORMED_WITNESS_MESSAGE, MALFORMED_NOTE; FALSE_SIGNATURE; NOT_SIGNED:
     none is of these witnesses.
@@ -153,7 +172,11 @@ def cosigned(note: Note, body: bytes, witnesses: Sequence[VerifierKey]) -> Note:
         answered = Note(note.text, parse_lines(body.decode()))
     except UnicodeDecodeError:
         raise _malformed("body", "is no UTF-8") from None
-    return note.signed(*verify(answered, [verifier(key) for key in witnesses]))
+    true = verify(answered, [verifier(key) for key in witnesses])
+    timed = [signature for signature in true if timestamp_of(signature)]
+    if not timed:
+        raise InvalidArgument.of("body", "NOT_SIGNED", "has only cosignatures without a time")
+    return note.signed(*timed)
 
 
 def checkpoint_path(origin: str) -> str:

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tracechain_client.v1 import annotations_pb2 as tracechain_dot_v1_dot_annotations__pb2
+from tracechain_client.v1 import log_pb2 as tracechain_dot_v1_dot_log__pb2
 from tracechain_client.v1 import party_pb2 as tracechain_dot_v1_dot_party__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tracechain/v1/verification.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"0\n\x0bScanContext\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\"h\n\x11VerifyCodeRequest\x12\x12\n\x04\x63ode\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.tracechain.v1.ScanContext\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x8a\x01\n\tPublicHop\x12.\n\nevent_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62iz_step\x18\x02 \x01(\t\x12+\n\x05party\x18\x03 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12\x0e\n\x06region\x18\x04 \x01(\t\"\xa3\x05\n\x07Verdict\x12\'\n\x07outcome\x18\x01 \x01(\x0e\x32\x16.tracechain.v1.Outcome\x12)\n\x08issuance\x18\x02 \x01(\x0e\x32\x17.tracechain.v1.Issuance\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.tracechain.v1.UnitState\x12\'\n\x07history\x18\x04 \x01(\x0e\x32\x16.tracechain.v1.History\x12-\n\x07reasons\x18\x05 \x03(\x0e\x32\x1c.tracechain.v1.VerdictReason\x12-\n\x07message\x18\x06 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12\x0c\n\x04gtin\x18\x07 \x01(\t\x12\x0e\n\x06serial\x18\x08 \x01(\t\x12\x0b\n\x03lot\x18\t \x01(\t\x12-\n\x07product\x18\n \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12,\n\x06issuer\x18\x0b \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12\x17\n\x0fproduction_date\x18\x0c \x01(\t\x12\x17\n\x0f\x65xpiration_date\x18\r \x01(\t\x12\x33\n\x0f\x66irst_scan_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eprevious_scans\x18\x0f \x01(\x03\x12.\n\nclaim_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06notice\x18\x11 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12/\n\x0bverify_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"M\n\x17\x42\x61tchVerifyCodesRequest\x12\x32\n\x08requests\x18\x01 \x03(\x0b\x32 .tracechain.v1.VerifyCodeRequest\"D\n\x18\x42\x61tchVerifyCodesResponse\x12(\n\x08verdicts\x18\x01 \x03(\x0b\x32\x16.tracechain.v1.Verdict\"e\n\x18StreamVerifyCodesRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32 .tracechain.v1.VerifyCodeRequestB\x04\xb0\xed\x18\x01\"l\n\x19StreamVerifyCodesResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\'\n\x07verdict\x18\x02 \x01(\x0b\x32\x16.tracechain.v1.Verdict\x12\x14\n\x0c\x65rror_reason\x18\x03 \x01(\t\"p\n\x10\x43laimUnitRequest\x12\x12\n\x04\x63ode\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x15\n\x03pin\x18\x02 \x01(\tB\x08\xb0\xed\x18\x01\xc0\xed\x18\x01\x12\x31\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1a.tracechain.v1.ScanContextB\x04\xb0\xed\x18\x01\"\x83\x01\n\x11\x43laimUnitResponse\x12*\n\x06status\x18\x01 \x01(\x0e\x32\x1a.tracechain.v1.ClaimStatus\x12.\n\nclaim_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ntries_left\x18\x03 \x01(\x05\"D\n\x1bListVerificationKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x8b\x01\n\x1cListVerificationKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12*\n\x05roots\x18\x03 \x03(\x0b\x32\x1b.tracechain.v1.PlatformRoot*z\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_GENUINE\x10\x01\x12\x13\n\x0fOUTCOME_CAUTION\x10\x02\x12\x17\n\x13OUTCOME_COUNTERFEIT\x10\x03\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x04*h\n\x08Issuance\x12\x18\n\x14ISSUANCE_UNSPECIFIED\x10\x00\x12\x13\n\x0fISSUANCE_ISSUED\x10\x01\x12\x17\n\x13ISSUANCE_NOT_ISSUED\x10\x02\x12\x14\n\x10ISSUANCE_UNKNOWN\x10\x03*\xd4\x01\n\tUnitState\x12\x1a\n\x16UNIT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18UNIT_STATE_NOT_ACTIVATED\x10\x01\x12\x15\n\x11UNIT_STATE_ACTIVE\x10\x02\x12\x13\n\x0fUNIT_STATE_SOLD\x10\x03\x12\x17\n\x13UNIT_STATE_CONSUMED\x10\x04\x12\x17\n\x13UNIT_STATE_EXPORTED\x10\x05\x12\x18\n\x14UNIT_STATE_DESTROYED\x10\x06\x12\x15\n\x11UNIT_STATE_STOLEN\x10\x07*\x85\x01\n\x07History\x12\x17\n\x13HISTORY_UNSPECIFIED\x10\x00\x12\x16\n\x12HISTORY_FIRST_SCAN\x10\x01\x12\x17\n\x13HISTORY_SAME_DEVICE\x10\x02\x12\x18\n\x14HISTORY_OTHER_DEVICE\x10\x03\x12\x16\n\x12HISTORY_SUSPICIOUS\x10\x04*\xb9\x06\n\rVerdictReason\x12\x1e\n\x1aVERDICT_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19VERDICT_REASON_FIRST_SCAN\x10\x01\x12!\n\x1dVERDICT_REASON_SCANNED_BEFORE\x10\x02\x12!\n\x1dVERDICT_REASON_MALFORMED_CODE\x10\x03\x12#\n\x1fVERDICT_REASON_UNKNOWN_RESOLVER\x10\x04\x12\x1e\n\x1aVERDICT_REASON_TOKEN_FALSE\x10\x05\x12\x1e\n\x1aVERDICT_REASON_UNKNOWN_KEY\x10\x06\x12\x1e\n\x1aVERDICT_REASON_KEY_REVOKED\x10\x07\x12*\n&VERDICT_REASON_ISSUED_AFTER_REVOCATION\x10\x18\x12\"\n\x1eVERDICT_REASON_UNKNOWN_PRODUCT\x10\x08\x12\x1d\n\x19VERDICT_REASON_NOT_ISSUED\x10\t\x12 \n\x1cVERDICT_REASON_NOT_ACTIVATED\x10\n\x12\x17\n\x13VERDICT_REASON_SOLD\x10\x0b\x12\x1b\n\x17VERDICT_REASON_CONSUMED\x10\x0c\x12\x1b\n\x17VERDICT_REASON_EXPORTED\x10\r\x12\x1c\n\x18VERDICT_REASON_DESTROYED\x10\x0e\x12\x19\n\x15VERDICT_REASON_STOLEN\x10\x0f\x12!\n\x1dVERDICT_REASON_RECALLED_BATCH\x10\x10\x12!\n\x1dVERDICT_REASON_RECALLED_RANGE\x10\x11\x12 \n\x1cVERDICT_REASON_RECALLED_UNIT\x10\x12\x12\x1a\n\x16VERDICT_REASON_BLOCKED\x10\x13\x12\x1a\n\x16VERDICT_REASON_EXPIRED\x10\x14\x12$\n VERDICT_REASON_IMPOSSIBLE_TRAVEL\x10\x15\x12\x1f\n\x1bVERDICT_REASON_MANY_DEVICES\x10\x16\x12\x1a\n\x16VERDICT_REASON_CLAIMED\x10\x17*\xe1\x01\n\x0b\x43laimStatus\x12\x1c\n\x18\x43LAIM_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43LAIM_STATUS_CLAIMED\x10\x01\x12\x1f\n\x1b\x43LAIM_STATUS_CLAIMED_BY_YOU\x10\x02\x12\x1f\n\x1b\x43LAIM_STATUS_CLAIMED_BEFORE\x10\x03\x12\x1a\n\x16\x43LAIM_STATUS_WRONG_PIN\x10\x04\x12\x1f\n\x1b\x43LAIM_STATUS_TOO_MANY_TRIES\x10\x05\x12\x1b\n\x17\x43LAIM_STATUS_NOT_ISSUED\x10\x06\x32\x9a\x04\n\x13VerificationService\x12N\n\nVerifyCode\x12 .tracechain.v1.VerifyCodeRequest\x1a\x16.tracechain.v1.Verdict\"\x06\xaa\xed\x18\x02\x08\x01\x12k\n\x10\x42\x61tchVerifyCodes\x12&.tracechain.v1.BatchVerifyCodesRequest\x1a\'.tracechain.v1.BatchVerifyCodesResponse\"\x06\xaa\xed\x18\x02\x08\x01\x12r\n\x11StreamVerifyCodes\x12\'.tracechain.v1.StreamVerifyCodesRequest\x1a(.tracechain.v1.StreamVerifyCodesResponse\"\x06\xaa\xed\x18\x02\x08\x01(\x01\x30\x01\x12V\n\tClaimUnit\x12\x1f.tracechain.v1.ClaimUnitRequest\x1a .tracechain.v1.ClaimUnitResponse\"\x06\xaa\xed\x18\x02\x08\x01\x12z\n\x14ListVerificationKeys\x12*.tracechain.v1.ListVerificationKeysRequest\x1a+.tracechain.v1.ListVerificationKeysResponse\"\t\x90\x02\x01\xaa\xed\x18\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tracechain/v1/verification.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x17tracechain/v1/log.proto\x1a\x19tracechain/v1/party.proto\"0\n\x0bScanContext\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\"\x7f\n\x11VerifyCodeRequest\x12\x12\n\x04\x63ode\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1a.tracechain.v1.ScanContext\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rinclude_proof\x18\x04 \x01(\x08\"\x8a\x01\n\tPublicHop\x12.\n\nevent_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62iz_step\x18\x02 \x01(\t\x12+\n\x05party\x18\x03 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12\x0e\n\x06region\x18\x04 \x01(\t\"\xcd\x05\n\x07Verdict\x12\'\n\x07outcome\x18\x01 \x01(\x0e\x32\x16.tracechain.v1.Outcome\x12)\n\x08issuance\x18\x02 \x01(\x0e\x32\x17.tracechain.v1.Issuance\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.tracechain.v1.UnitState\x12\'\n\x07history\x18\x04 \x01(\x0e\x32\x16.tracechain.v1.History\x12-\n\x07reasons\x18\x05 \x03(\x0e\x32\x1c.tracechain.v1.VerdictReason\x12-\n\x07message\x18\x06 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12\x0c\n\x04gtin\x18\x07 \x01(\t\x12\x0e\n\x06serial\x18\x08 \x01(\t\x12\x0b\n\x03lot\x18\t \x01(\t\x12-\n\x07product\x18\n \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12,\n\x06issuer\x18\x0b \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12\x17\n\x0fproduction_date\x18\x0c \x01(\t\x12\x17\n\x0f\x65xpiration_date\x18\r \x01(\t\x12\x33\n\x0f\x66irst_scan_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eprevious_scans\x18\x0f \x01(\x03\x12.\n\nclaim_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06notice\x18\x11 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedText\x12/\n\x0bverify_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05proof\x18\x13 \x01(\x0b\x32\x19.tracechain.v1.IssueProof\"\x8b\x01\n\nIssueProof\x12\x12\n\nunit_index\x18\x01 \x01(\x03\x12-\n\rauthorization\x18\x02 \x03(\x0b\x32\x16.tracechain.v1.LogLeaf\x12#\n\x03key\x18\x03 \x01(\x0b\x32\x16.tracechain.v1.LogLeaf\x12\x15\n\rabsent_reason\x18\x04 \x01(\t\"M\n\x17\x42\x61tchVerifyCodesRequest\x12\x32\n\x08requests\x18\x01 \x03(\x0b\x32 .tracechain.v1.VerifyCodeRequest\"D\n\x18\x42\x61tchVerifyCodesResponse\x12(\n\x08verdicts\x18\x01 \x03(\x0b\x32\x16.tracechain.v1.Verdict\"e\n\x18StreamVerifyCodesRequest\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32 .tracechain.v1.VerifyCodeRequestB\x04\xb0\xed\x18\x01\"l\n\x19StreamVerifyCodesResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\'\n\x07verdict\x18\x02 \x01(\x0b\x32\x16.tracechain.v1.Verdict\x12\x14\n\x0c\x65rror_reason\x18\x03 \x01(\t\"p\n\x10\x43laimUnitRequest\x12\x12\n\x04\x63ode\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x15\n\x03pin\x18\x02 \x01(\tB\x08\xb0\xed\x18\x01\xc0\xed\x18\x01\x12\x31\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x1a.tracechain.v1.ScanContextB\x04\xb0\xed\x18\x01\"\x83\x01\n\x11\x43laimUnitResponse\x12*\n\x06status\x18\x01 \x01(\x0e\x32\x1a.tracechain.v1.ClaimStatus\x12.\n\nclaim_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ntries_left\x18\x03 \x01(\x05\"D\n\x1bListVerificationKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x8b\x01\n\x1cListVerificationKeysResponse\x12&\n\x04keys\x18\x01 \x03(\x0b\x32\x18.tracechain.v1.IssuerKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12*\n\x05roots\x18\x03 \x03(\x0b\x32\x1b.tracechain.v1.PlatformRoot*z\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_GENUINE\x10\x01\x12\x13\n\x0fOUTCOME_CAUTION\x10\x02\x12\x17\n\x13OUTCOME_COUNTERFEIT\x10\x03\x12\x13\n\x0fOUTCOME_UNKNOWN\x10\x04*h\n\x08Issuance\x12\x18\n\x14ISSUANCE_UNSPECIFIED\x10\x00\x12\x13\n\x0fISSUANCE_ISSUED\x10\x01\x12\x17\n\x13ISSUANCE_NOT_ISSUED\x10\x02\x12\x14\n\x10ISSUANCE_UNKNOWN\x10\x03*\xd4\x01\n\tUnitState\x12\x1a\n\x16UNIT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18UNIT_STATE_NOT_ACTIVATED\x10\x01\x12\x15\n\x11UNIT_STATE_ACTIVE\x10\x02\x12\x13\n\x0fUNIT_STATE_SOLD\x10\x03\x12\x17\n\x13UNIT_STATE_CONSUMED\x10\x04\x12\x17\n\x13UNIT_STATE_EXPORTED\x10\x05\x12\x18\n\x14UNIT_STATE_DESTROYED\x10\x06\x12\x15\n\x11UNIT_STATE_STOLEN\x10\x07*\x85\x01\n\x07History\x12\x17\n\x13HISTORY_UNSPECIFIED\x10\x00\x12\x16\n\x12HISTORY_FIRST_SCAN\x10\x01\x12\x17\n\x13HISTORY_SAME_DEVICE\x10\x02\x12\x18\n\x14HISTORY_OTHER_DEVICE\x10\x03\x12\x16\n\x12HISTORY_SUSPICIOUS\x10\x04*\xb9\x06\n\rVerdictReason\x12\x1e\n\x1aVERDICT_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19VERDICT_REASON_FIRST_SCAN\x10\x01\x12!\n\x1dVERDICT_REASON_SCANNED_BEFORE\x10\x02\x12!\n\x1dVERDICT_REASON_MALFORMED_CODE\x10\x03\x12#\n\x1fVERDICT_REASON_UNKNOWN_RESOLVER\x10\x04\x12\x1e\n\x1aVERDICT_REASON_TOKEN_FALSE\x10\x05\x12\x1e\n\x1aVERDICT_REASON_UNKNOWN_KEY\x10\x06\x12\x1e\n\x1aVERDICT_REASON_KEY_REVOKED\x10\x07\x12*\n&VERDICT_REASON_ISSUED_AFTER_REVOCATION\x10\x18\x12\"\n\x1eVERDICT_REASON_UNKNOWN_PRODUCT\x10\x08\x12\x1d\n\x19VERDICT_REASON_NOT_ISSUED\x10\t\x12 \n\x1cVERDICT_REASON_NOT_ACTIVATED\x10\n\x12\x17\n\x13VERDICT_REASON_SOLD\x10\x0b\x12\x1b\n\x17VERDICT_REASON_CONSUMED\x10\x0c\x12\x1b\n\x17VERDICT_REASON_EXPORTED\x10\r\x12\x1c\n\x18VERDICT_REASON_DESTROYED\x10\x0e\x12\x19\n\x15VERDICT_REASON_STOLEN\x10\x0f\x12!\n\x1dVERDICT_REASON_RECALLED_BATCH\x10\x10\x12!\n\x1dVERDICT_REASON_RECALLED_RANGE\x10\x11\x12 \n\x1cVERDICT_REASON_RECALLED_UNIT\x10\x12\x12\x1a\n\x16VERDICT_REASON_BLOCKED\x10\x13\x12\x1a\n\x16VERDICT_REASON_EXPIRED\x10\x14\x12$\n VERDICT_REASON_IMPOSSIBLE_TRAVEL\x10\x15\x12\x1f\n\x1bVERDICT_REASON_MANY_DEVICES\x10\x16\x12\x1a\n\x16VERDICT_REASON_CLAIMED\x10\x17*\xe1\x01\n\x0b\x43laimStatus\x12\x1c\n\x18\x43LAIM_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43LAIM_STATUS_CLAIMED\x10\x01\x12\x1f\n\x1b\x43LAIM_STATUS_CLAIMED_BY_YOU\x10\x02\x12\x1f\n\x1b\x43LAIM_STATUS_CLAIMED_BEFORE\x10\x03\x12\x1a\n\x16\x43LAIM_STATUS_WRONG_PIN\x10\x04\x12\x1f\n\x1b\x43LAIM_STATUS_TOO_MANY_TRIES\x10\x05\x12\x1b\n\x17\x43LAIM_STATUS_NOT_ISSUED\x10\x06\x32\x9a\x04\n\x13VerificationService\x12N\n\nVerifyCode\x12 .tracechain.v1.VerifyCodeRequest\x1a\x16.tracechain.v1.Verdict\"\x06\xaa\xed\x18\x02\x08\x01\x12k\n\x10\x42\x61tchVerifyCodes\x12&.tracechain.v1.BatchVerifyCodesRequest\x1a\'.tracechain.v1.BatchVerifyCodesResponse\"\x06\xaa\xed\x18\x02\x08\x01\x12r\n\x11StreamVerifyCodes\x12\'.tracechain.v1.StreamVerifyCodesRequest\x1a(.tracechain.v1.StreamVerifyCodesResponse\"\x06\xaa\xed\x18\x02\x08\x01(\x01\x30\x01\x12V\n\tClaimUnit\x12\x1f.tracechain.v1.ClaimUnitRequest\x1a .tracechain.v1.ClaimUnitResponse\"\x06\xaa\xed\x18\x02\x08\x01\x12z\n\x14ListVerificationKeys\x12*.tracechain.v1.ListVerificationKeysRequest\x1a+.tracechain.v1.ListVerificationKeysResponse\"\t\x90\x02\x01\xaa\xed\x18\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,42 +55,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFICATIONSERVICE'].methods_by_name['ClaimUnit']._serialized_options = b'\252\355\030\002\010\001'
   _globals['_VERIFICATIONSERVICE'].methods_by_name['ListVerificationKeys']._loaded_options = None
   _globals['_VERIFICATIONSERVICE'].methods_by_name['ListVerificationKeys']._serialized_options = b'\220\002\001\252\355\030\002\010\001'
-  _globals['_OUTCOME']._serialized_start=1941
-  _globals['_OUTCOME']._serialized_end=2063
-  _globals['_ISSUANCE']._serialized_start=2065
-  _globals['_ISSUANCE']._serialized_end=2169
-  _globals['_UNITSTATE']._serialized_start=2172
-  _globals['_UNITSTATE']._serialized_end=2384
-  _globals['_HISTORY']._serialized_start=2387
-  _globals['_HISTORY']._serialized_end=2520
-  _globals['_VERDICTREASON']._serialized_start=2523
-  _globals['_VERDICTREASON']._serialized_end=3348
-  _globals['_CLAIMSTATUS']._serialized_start=3351
-  _globals['_CLAIMSTATUS']._serialized_end=3576
-  _globals['_SCANCONTEXT']._serialized_start=144
-  _globals['_SCANCONTEXT']._serialized_end=192
-  _globals['_VERIFYCODEREQUEST']._serialized_start=194
-  _globals['_VERIFYCODEREQUEST']._serialized_end=298
-  _globals['_PUBLICHOP']._serialized_start=301
-  _globals['_PUBLICHOP']._serialized_end=439
-  _globals['_VERDICT']._serialized_start=442
-  _globals['_VERDICT']._serialized_end=1117
-  _globals['_BATCHVERIFYCODESREQUEST']._serialized_start=1119
-  _globals['_BATCHVERIFYCODESREQUEST']._serialized_end=1196
-  _globals['_BATCHVERIFYCODESRESPONSE']._serialized_start=1198
-  _globals['_BATCHVERIFYCODESRESPONSE']._serialized_end=1266
-  _globals['_STREAMVERIFYCODESREQUEST']._serialized_start=1268
-  _globals['_STREAMVERIFYCODESREQUEST']._serialized_end=1369
-  _globals['_STREAMVERIFYCODESRESPONSE']._serialized_start=1371
-  _globals['_STREAMVERIFYCODESRESPONSE']._serialized_end=1479
-  _globals['_CLAIMUNITREQUEST']._serialized_start=1481
-  _globals['_CLAIMUNITREQUEST']._serialized_end=1593
-  _globals['_CLAIMUNITRESPONSE']._serialized_start=1596
-  _globals['_CLAIMUNITRESPONSE']._serialized_end=1727
-  _globals['_LISTVERIFICATIONKEYSREQUEST']._serialized_start=1729
-  _globals['_LISTVERIFICATIONKEYSREQUEST']._serialized_end=1797
-  _globals['_LISTVERIFICATIONKEYSRESPONSE']._serialized_start=1800
-  _globals['_LISTVERIFICATIONKEYSRESPONSE']._serialized_end=1939
-  _globals['_VERIFICATIONSERVICE']._serialized_start=3579
-  _globals['_VERIFICATIONSERVICE']._serialized_end=4117
+  _globals['_OUTCOME']._serialized_start=2173
+  _globals['_OUTCOME']._serialized_end=2295
+  _globals['_ISSUANCE']._serialized_start=2297
+  _globals['_ISSUANCE']._serialized_end=2401
+  _globals['_UNITSTATE']._serialized_start=2404
+  _globals['_UNITSTATE']._serialized_end=2616
+  _globals['_HISTORY']._serialized_start=2619
+  _globals['_HISTORY']._serialized_end=2752
+  _globals['_VERDICTREASON']._serialized_start=2755
+  _globals['_VERDICTREASON']._serialized_end=3580
+  _globals['_CLAIMSTATUS']._serialized_start=3583
+  _globals['_CLAIMSTATUS']._serialized_end=3808
+  _globals['_SCANCONTEXT']._serialized_start=169
+  _globals['_SCANCONTEXT']._serialized_end=217
+  _globals['_VERIFYCODEREQUEST']._serialized_start=219
+  _globals['_VERIFYCODEREQUEST']._serialized_end=346
+  _globals['_PUBLICHOP']._serialized_start=349
+  _globals['_PUBLICHOP']._serialized_end=487
+  _globals['_VERDICT']._serialized_start=490
+  _globals['_VERDICT']._serialized_end=1207
+  _globals['_ISSUEPROOF']._serialized_start=1210
+  _globals['_ISSUEPROOF']._serialized_end=1349
+  _globals['_BATCHVERIFYCODESREQUEST']._serialized_start=1351
+  _globals['_BATCHVERIFYCODESREQUEST']._serialized_end=1428
+  _globals['_BATCHVERIFYCODESRESPONSE']._serialized_start=1430
+  _globals['_BATCHVERIFYCODESRESPONSE']._serialized_end=1498
+  _globals['_STREAMVERIFYCODESREQUEST']._serialized_start=1500
+  _globals['_STREAMVERIFYCODESREQUEST']._serialized_end=1601
+  _globals['_STREAMVERIFYCODESRESPONSE']._serialized_start=1603
+  _globals['_STREAMVERIFYCODESRESPONSE']._serialized_end=1711
+  _globals['_CLAIMUNITREQUEST']._serialized_start=1713
+  _globals['_CLAIMUNITREQUEST']._serialized_end=1825
+  _globals['_CLAIMUNITRESPONSE']._serialized_start=1828
+  _globals['_CLAIMUNITRESPONSE']._serialized_end=1959
+  _globals['_LISTVERIFICATIONKEYSREQUEST']._serialized_start=1961
+  _globals['_LISTVERIFICATIONKEYSREQUEST']._serialized_end=2029
+  _globals['_LISTVERIFICATIONKEYSRESPONSE']._serialized_start=2032
+  _globals['_LISTVERIFICATIONKEYSRESPONSE']._serialized_end=2171
+  _globals['_VERIFICATIONSERVICE']._serialized_start=3811
+  _globals['_VERIFICATIONSERVICE']._serialized_end=4349
 # @@protoc_insertion_point(module_scope)

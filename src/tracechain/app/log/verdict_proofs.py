@@ -1,0 +1,100 @@
+"""What shows to whoever scanned a code that its issue was authorised in the log, and by what key.
+
+Promises the least that shows it: the leaf of the batch and, where the batch was authorised for too
+little at first, the first raise that covers the unit, so that nobody learns more of a quantity
+than the code that he holds needs. A verdict never waits for this, and never fails by it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from tracechain.app.log.published import ProvedLeaf, Published, PublishedLog
+from tracechain.app.ports import LogStore
+from tracechain.app.proving import Prove, Prover
+from tracechain.domain.errors import FailedPrecondition, NotFound, TracechainError
+from tracechain.domain.log.fact import FactKind, decisions_chain, issuer_chain
+from tracechain.domain.log.sequencing import LogLeaf
+from tracechain.domain.verdict import Issuance, Verdict
+
+# Links of a chain that are read at once.
+_STEP = 64
+
+
+class VerdictProof(NamedTuple):
+    """The unit's index, the leaves of its batch's authorisation, and the newest of its key; or
+    none of them, and the stable reason why."""
+
+    index: int = -1  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
+    authorization: tuple[ProvedLeaf, ...] = ()
+    key: ProvedLeaf | None = None
+    absent: str = ""
+
+
+class VerdictProofs:
+    """Proves the issue of codes that were scanned. `enabled`: the service gives such proofs."""
+
+    def __init__(
+        self, store: LogStore, log: PublishedLog, prover: Prover, prove: Prove, *, enabled: bool
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._prover = prover
+        self._prove = prove
+        self._enabled = enabled
+
+    async def of(self, code: str, verdict: Verdict) -> VerdictProof:
+        """The proof for a code with this verdict, or why there is none: CODE_NOT_ISSUED,
+        PROOFS_DISABLED, CHECKPOINT_NOT_FOUND, LEAF_NOT_FOUND (the batch is older than the log),
+        LEAF_NOT_PUBLISHED (in a second), or what kept the store from being read."""
+        try:
+            if not self._enabled:
+                raise FailedPrecondition("PROOFS_DISABLED", "this service proves no verdicts")
+            return await self._proof(code, verdict)
+        except TracechainError as error:
+            # The scan is recorded and judged; that is answered in any case.
+            return VerdictProof(absent=error.reason)
+
+    async def _proof(self, code: str, verdict: Verdict) -> VerdictProof:
+        found = self._prover.remembered(code) or await self._prove(code)
+        if verdict.issuance is not Issuance.ISSUED or isinstance(found, Verdict):
+            raise NotFound("CODE_NOT_ISSUED", "what was not issued has no proof that it was")
+        (_, number, index), key = found
+        published = await self._log.checkpoint()
+        leaves = await self._authorization(number, index)
+        leaves.append(await self._key(published, key.record.issuer_gln, key.record.key_id))
+        *authorization, newest = await self._log.prove_all(published, leaves)
+        return VerdictProof(index, tuple(authorization), newest)
+
+    async def _authorization(self, number: int, index: int) -> list[LogLeaf]:
+        """The leaf of a batch and, where that covers not the unit, the first raise that does."""
+        batch: list[LogLeaf] = []
+        at = 0
+        while links := await self._store.read_links(decisions_chain(number), at, _STEP):
+            for leaf_index in links:
+                leaf = await self._log.leaf(leaf_index)
+                fact: dict[str, Any] = json.loads(leaf.text)
+                if fact["kind"] == FactKind.BATCH:
+                    batch = [leaf]
+                    if fact["authorized_quantity"] > index:
+                        return batch
+                elif fact["kind"] == FactKind.QUANTITY and fact["quantity"] > index and batch:
+                    return [*batch, leaf]
+            at += len(links)
+        raise await self._log.absent()
+
+    async def _key(self, published: Published, gln: str, key_id: int) -> LogLeaf:
+        """The newest published leaf about a key."""
+        chain = issuer_chain(gln)
+        (known,) = await self._store.read_chains([chain])
+        end = known.length if known else 0
+        while end > 0:
+            first = max(0, end - _STEP)
+            for leaf_index in reversed(await self._store.read_links(chain, first, end - first)):
+                if leaf_index < published.checkpoint.size:
+                    leaf = await self._log.leaf(leaf_index)
+                    if json.loads(leaf.text)["key_id"] == key_id:
+                        return leaf
+            end = first
+        raise await self._log.absent()

@@ -1,0 +1,263 @@
+"""LogService: proofs that a stranger checks, and openings for those alone who may see the fact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.support.connect import JsonApi
+from tests.support.log import POLICY, published, sequenced
+from tests.support.service import Caller, Lot, World, made, refused
+from tracechain.domain.log.checkpoint import Checkpoint
+from tracechain.domain.log.leaf import Leaf, commitment
+from tracechain.domain.log.merkle import leaf_hash, verify_consistency
+from tracechain.domain.log.note import Note
+from tracechain.domain.log.proof import LogProof
+from tracechain.v1 import admin_pb2, issuance_pb2, log_pb2, supervision_pb2, verification_pb2
+
+
+def proved(leaf: log_pb2.LogLeaf) -> Checkpoint:
+    """The checkpoint in which a leaf is, once that is shown."""
+    proof = LogProof.parse(leaf.proof)
+    assert proof.index == leaf.leaf_index
+    return proof.verify(leaf_hash(leaf.entry), POLICY).checkpoint
+
+
+def opened(leaf: log_pb2.LogLeaf) -> dict[str, Any]:
+    """The fact of a leaf, once it is shown to be its fact, and in the log."""
+    proved(leaf)
+    assert Leaf.parse(leaf.entry).commitment == commitment(leaf.salt, leaf.fact)
+    fact: dict[str, Any] = json.loads(leaf.fact)
+    return fact
+
+
+async def leaves(caller: Caller, name: str, **fields: Any) -> Sequence[log_pb2.LogLeaf]:
+    answer = await caller.log.ListLeaves(log_pb2.ListLeavesRequest(name=name, **fields))
+    found: Sequence[log_pb2.LogLeaf] = answer.leaves
+    return found
+
+
+async def test_any_leaf_is_proved_to_anybody_and_opened_to_nobody(world: World) -> None:
+    await world.lot()
+    checkpoint = await published(world.app.store)
+    said = await world.nobody.log.GetCheckpoint(log_pb2.GetCheckpointRequest())
+    assert POLICY.accept(Note.parse(said.note)).checkpoint == checkpoint
+    assert (said.origin, said.tree_size, said.root_hash) == (
+        checkpoint.origin, checkpoint.size, checkpoint.root,
+    )  # fmt: skip
+    for index in {0, 1, checkpoint.size // 2, checkpoint.size - 1}:
+        leaf = await world.nobody.log.GetInclusionProof(
+            log_pb2.GetInclusionProofRequest(leaf_index=index)
+        )
+        assert leaf.leaf_index == index
+        assert proved(leaf) == checkpoint
+        assert (leaf.salt, leaf.fact) == (b"", "")
+
+
+async def test_a_later_tree_continues_an_earlier_one(world: World, api: JsonApi) -> None:
+    await world.lot()
+    old = await published(world.app.store)
+    await world.lot()
+    new = await published(world.app.store)
+    ask = world.nobody.log.GetConsistencyProof
+    for first, second in ((old, new), (new, new)):
+        answer = await ask(
+            log_pb2.GetConsistencyProofRequest(first_size=first.size, second_size=second.size)
+        )
+        verify_consistency(first.size, second.size, answer.hashes, first.root, second.root)
+    for first_size, second_size in ((-1, 1), (2, 1)):
+        request = log_pb2.GetConsistencyProofRequest(first_size=first_size, second_size=second_size)
+        assert (await refused(ask(request))).reason == "INVALID_TREE_SIZE"
+    request = log_pb2.GetConsistencyProofRequest(first_size=1, second_size=new.size + 1)
+    assert (await refused(ask(request))).reason == "LEAF_NOT_FOUND"
+    refusal = await refused(ask(log_pb2.GetConsistencyProofRequest(second_size=1)))
+    assert refusal.violations == (("first_size", "MISSING_FIELD"),)
+    said = await api.call(
+        "LogService.GetConsistencyProof", {"firstSize": 1, "secondSize": new.size}
+    )
+    assert len(said["hashes"]) > 0
+
+
+async def test_a_leaf_that_is_not_published_is_soon(world: World) -> None:
+    before = await published(world.app.store)
+    ask = world.nobody.log.GetInclusionProof
+    request = log_pb2.GetInclusionProofRequest(leaf_index=before.size)
+    refusal = await refused(ask(request))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "LEAF_NOT_FOUND")
+    lot = await world.lot()
+    refusal = await refused(leaves(lot.owner, lot.name))
+    assert refusal.reason == "LEAF_NOT_PUBLISHED"
+    await sequenced(world.app.store)
+    for call in (ask(request), leaves(lot.owner, lot.name)):
+        refusal = await refused(call)
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.UNAVAILABLE, "LEAF_NOT_PUBLISHED",
+        )  # fmt: skip
+        assert refusal.retry_after == 1.0
+    request.leaf_index = -1
+    assert (await refused(ask(request))).reason == "INVALID_LEAF_INDEX"
+    await published(world.app.store)
+    request.leaf_index = before.size
+    proved(await ask(request))
+    assert opened((await leaves(lot.owner, lot.name))[0])["lot"] == lot.lot
+
+
+async def raised(lot: Lot, quantity: int) -> None:
+    await lot.owner.issuance.RaiseBatchQuantity(
+        issuance_pb2.RaiseBatchQuantityRequest(
+            name=lot.name, authorized_quantity=quantity, request_id=str(quantity), reason="more"
+        )
+    )
+
+
+async def test_what_was_decided_about_a_batch(world: World) -> None:
+    lot = await world.lot(quantity=10)
+    await raised(lot, 20)
+    recall = await lot.recall(world.liaoning)
+    await world.liaoning.supervision.LiftRecall(
+        supervision_pb2.LiftRecallRequest(name=recall.name, reason="over")
+    )
+    await published(world.app.store)
+    for caller in (lot.owner, world.liaoning, world.operator):
+        found = [opened(leaf) for leaf in await leaves(caller, lot.name)]
+        kinds = [fact["kind"] for fact in found]
+        assert kinds == ["batch", "quantity", "recall", "recall_lifted"]
+        assert (found[0]["authorized_quantity"], found[1]["quantity"]) == (10, 20)
+        found = [opened(leaf) for leaf in await leaves(caller, recall.name)]
+        assert [fact["kind"] for fact in found] == ["recall", "recall_lifted"]
+    pages, token = [], ""
+    while True:
+        page = await lot.owner.log.ListLeaves(
+            log_pb2.ListLeavesRequest(name=lot.name, page_size=3, page_token=token)
+        )
+        pages.append([opened(leaf)["kind"] for leaf in page.leaves])
+        if not (token := page.next_page_token):
+            break
+    assert pages == [["batch", "quantity", "recall"], ["recall_lifted"]]
+
+
+async def test_events_and_keys_have_leaves(world: World) -> None:
+    lot = await world.lot()
+    (code,) = await lot.issue(1)
+    (event_id,) = await lot.owner.accepted(made(0, [lot.epc(code)], read_point=lot.owner.place))
+    await published(world.app.store)
+    (leaf,) = await leaves(lot.owner, event_id)
+    fact = opened(leaf)
+    assert (fact["kind"], fact["recorder"]) == ("event", lot.owner.gln)
+    keys = await world.operator.admin.ListIssuerKeys(
+        admin_pb2.ListIssuerKeysRequest(parent=f"parties/{lot.owner.gln}")
+    )
+    for caller in (lot.owner, world.operator):
+        found = [opened(one) for one in await leaves(caller, keys.keys[0].name)]
+        assert found
+        assert {fact["key_id"] for fact in found} == {keys.keys[0].key_id}
+        assert found[0]["public_key"]
+
+
+async def test_nobody_opens_what_is_anothers(world: World) -> None:
+    lot = await world.lot()
+    recall = await lot.recall()
+    (code,) = await lot.issue(1)
+    (event_id,) = await lot.owner.accepted(made(1, [lot.epc(code)], read_point=lot.owner.place))
+    await published(world.app.store)
+    key = f"parties/{lot.owner.gln}/keys/1"
+    reasons = {
+        lot.name: "BATCH_NOT_FOUND",
+        recall.name: "BATCH_NOT_FOUND",
+        event_id: "EVENT_NOT_FOUND",
+        key: "PARTY_NOT_FOUND",
+    }
+    for caller in (world.other, world.shop, world.jilin):
+        for name, reason in reasons.items():
+            refusal = await refused(leaves(caller, name))
+            assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, reason)
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "products/1", "parties/1/keys/x/y", "products/1/batches/a/b/c", "ni:"]
+)
+async def test_what_has_no_leaves(world: World, name: str) -> None:
+    refusal = await refused(leaves(world.issuer, name))
+    assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.reason in ("INVALID_NAME", "INVALID_EVENT_ID")
+
+
+async def test_what_is_older_than_the_log_has_no_leaf(world: World) -> None:
+    await published(world.app.store)
+    refusal = await refused(leaves(world.issuer, f"parties/{world.issuer.gln}/keys/65535"))
+    assert refusal.reason == "LEAF_NOT_FOUND"
+
+
+async def scanned(world: World, code: str, *, proof: bool = True) -> verification_pb2.Verdict:
+    """The verdict on a scan."""
+    request = verification_pb2.VerifyCodeRequest(code=code, include_proof=proof)
+    answer: verification_pb2.Verdict = await world.nobody.verification.VerifyCode(request)
+    return answer
+
+
+async def test_a_verdict_carries_the_proof_of_its_issue(world: World) -> None:
+    lot = await world.lot(quantity=2)
+    await raised(lot, 4)
+    await raised(lot, 9)
+    codes = await lot.issue(6)
+    absent = (await scanned(world, codes[0].uri)).proof
+    assert (absent.absent_reason, len(absent.authorization)) == ("LEAF_NOT_PUBLISHED", 0)
+    await published(world.app.store)
+    for index, quantities in ((1, [2]), (2, [2, 4]), (3, [2, 4]), (5, [2, 9])):
+        verdict = await scanned(world, codes[index].uri)
+        assert verdict.proof.unit_index == index
+        facts = [opened(leaf) for leaf in verdict.proof.authorization]
+        assert (facts[0]["gtin"], facts[0]["lot"]) == (verdict.gtin, verdict.lot)
+        assert len({fact["batch_number"] for fact in facts}) == 1
+        found = [fact.get("authorized_quantity") or fact["quantity"] for fact in facts]
+        assert found == quantities
+        key = opened(verdict.proof.key)
+        assert (key["issuer_gln"], key["revoke_time"]) == (lot.owner.gln, None)
+    # All proofs of an answer are in one tree.
+    leaves = [*verdict.proof.authorization, verdict.proof.key]
+    assert len({proved(leaf) for leaf in leaves}) == 1
+    assert not (await scanned(world, codes[0].uri, proof=False)).HasField("proof")
+    forged = codes[0].uri[:-4] + "AAAA"
+    assert (await scanned(world, forged)).proof.absent_reason == "CODE_NOT_ISSUED"
+
+
+async def test_proofs_come_in_batches_and_streams_too(world: World) -> None:
+    lot = await world.lot()
+    codes = await lot.issue(2)
+    await published(world.app.store)
+    requests = [
+        verification_pb2.VerifyCodeRequest(code=code.uri, include_proof=n == 1)
+        for n, code in enumerate(codes)
+    ]
+    answer = await world.nobody.verification.BatchVerifyCodes(
+        verification_pb2.BatchVerifyCodesRequest(requests=requests)
+    )
+    assert [v.HasField("proof") for v in answer.verdicts] == [False, True]
+    assert opened(answer.verdicts[1].proof.authorization[0])["lot"] == lot.lot
+    call = world.nobody.verification.StreamVerifyCodes(
+        iter(
+            [
+                verification_pb2.StreamVerifyCodesRequest(sequence=n, request=request)
+                for n, request in enumerate(requests)
+            ]
+        )
+    )
+    found = {answer.sequence: answer.verdict async for answer in call}
+    assert {n: v.HasField("proof") for n, v in found.items()} == {0: False, 1: True}
+
+
+async def test_a_service_may_keep_its_quantities_to_itself(
+    make_world: Callable[..., AbstractAsyncContextManager[Any]],
+) -> None:
+    async with make_world(verdict_proofs=False) as world:
+        lot = await world.lot()
+        (code,) = await lot.issue(1)
+        await published(world.app.store)
+        verdict = await scanned(world, code.uri)
+        assert verdict.proof.absent_reason == "PROOFS_DISABLED"
+        assert not verdict.proof.authorization
