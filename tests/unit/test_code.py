@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import string
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tracechain.app.working_key import WorkingKey
 from tracechain.domain.code import (
     MAX_BATCH_NUMBER,
     MAX_BATCH_SIZE,
@@ -27,10 +30,12 @@ from tracechain.domain.code import (
     encode_serial,
     format_code,
     parse_code,
+    signed_payload,
     verify_signature,
 )
 from tracechain.domain.code_run import CodeRun, make_codes
 from tracechain.domain.errors import InvalidArgument
+from tracechain.domain.keys import IssuerKey
 
 GTIN, RESOLVER = "09506000134352", "t.example"
 WYCHEPROOF = Path(__file__).parents[1] / "data" / "wycheproof"
@@ -66,7 +71,10 @@ def genuine(key: CodeKey, text: str) -> bool:
         return False
     if code.profile is Profile.COMPACT:
         return key.verify_compact(code)
-    return key.verifying_key.verify(code)
+    found = key.verifying_key.verify(code)
+    # Nothing that these tests make up has another right signature than the one we make.
+    assert key.would_issue(code) is found
+    return found
 
 
 CODES = [(ES256, one(ES256)), (ED25519, one(ED25519)), (ES256, one(ES256, Profile.COMPACT))]
@@ -129,6 +137,26 @@ def test_issued_codes_verify_and_find_their_position(key: CodeKey, profile: Prof
         )  # fmt: skip
         assert key.position(code.serial_value) == (77, index)
         assert len(token) == (90 if profile is Profile.SIGNED else 16)
+
+
+def test_a_right_signature_that_we_would_not_make_is_right() -> None:
+    """Who has the key may sign with another nonce, and any verifier takes it: so do we."""
+    record = IssuerKey(7, "6901234000023", Algorithm.ES256, b"", b"", "", 0)
+    working = WorkingKey(record, ES256, ES256.verifying_key)
+    ours = parse_code(one(ES256), RESOLVER)
+    private = ec.derive_private_key(0x1234567, ec.SECP256R1())
+    der = private.sign(signed_payload(ours.gtin, ours.serial), ec.ECDSA(hashes.SHA256()))
+    r, s = decode_dss_signature(der)
+    other = replace(ours, proof=r.to_bytes(32) + min(s, N - s).to_bytes(32))
+    false = replace(ours, proof=bytes(63) + b"\x01")
+    assert ES256.would_issue(ours)
+    assert not ES256.would_issue(other)
+    for code in (replace(ours, key_id=8), replace(ours, profile=Profile.COMPACT),
+                 replace(ours, algorithm=Algorithm.ED25519)):  # fmt: skip
+        assert not ES256.would_issue(code)
+    assert [working.position(code) for code in (ours, other, false)] == [(5, 3), (5, 3), None]
+    assert working.positions([false, other, ours, false]) == [None, (5, 3), (5, 3), None]
+    assert working.positions([]) == []
 
 
 def test_issue_crosses_chunks_and_keeps_to_its_limits() -> None:

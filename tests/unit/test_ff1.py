@@ -77,6 +77,8 @@ def test_fast_path_is_ff1(key: bytes, values: list[int]) -> None:
     encrypted = fast.encrypt_many(values)
     assert [numerals(e) for e in encrypted] == [general.encrypt(numerals(v)) for v in values]
     assert [fast.decrypt_one(e) for e in encrypted] == values
+    assert fast.decrypt_many(encrypted) == values
+    assert fast.decrypt_many(values) == [fast.decrypt_one(v) for v in values]
     assert [numerals(fast.decrypt_one(v)) for v in values] == [
         general.decrypt(numerals(v)) for v in values
     ]
@@ -86,7 +88,9 @@ def test_fast_path_at_its_edges() -> None:
     fast = Radix32Permutation(KEY)
     edges = [0, 1, 2**30, 2**35 - 1, 2**35, 2**64, 2**65 - 1]
     assert [fast.decrypt_one(e) for e in fast.encrypt_many(edges)] == edges
-    assert fast.encrypt_many([]) == []
+    assert fast.decrypt_many(fast.encrypt_many(edges)) == edges
+    assert fast.decrypt_many(edges) == [fast.decrypt_one(e) for e in edges]
+    assert fast.encrypt_many([]) == fast.decrypt_many([]) == []
     chunk = list(range(5 << 32, (5 << 32) + 1000))
     together = fast.encrypt_many(chunk)
     assert len(set(together)) == 1000
@@ -94,6 +98,8 @@ def test_fast_path_at_its_edges() -> None:
     for bad in (-1, 2**65):
         with pytest.raises(ValueError, match="65 bits"):
             fast.encrypt_many([0, bad])
+        with pytest.raises(ValueError, match="65 bits"):
+            fast.decrypt_many([0, bad])
         with pytest.raises(ValueError, match="65 bits"):
             fast.decrypt_one(bad)
 

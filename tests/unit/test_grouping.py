@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracechain.adapters.grouping import Grouper
+from tracechain.adapters.grouping import Grouper, joined
 from tracechain.domain.errors import InvalidArgument, ResourceExhausted, Unavailable
 
 
@@ -259,6 +259,42 @@ async def test_a_full_group_does_not_linger() -> None:
     futures = [group.submit(n) for n in range(4)]
     work.gate.set()
     assert await all_of(futures) == [answer(n) for n in range(4)]
+
+
+async def of_many() -> tuple[Work, Grouper[Sequence[int], list[str]]]:
+    """A group of items of many, in which one is being worked on and does not end."""
+    work = Work()
+    group: Grouper[Sequence[int], list[str]] = Grouper(
+        joined(work), capacity=10, width=6, weigh=len
+    )
+    group.submit([-1])
+    await work.begun.wait()
+    return work, group
+
+
+async def test_items_of_many_count_as_many_and_each_gets_all_its_own() -> None:
+    work, group = await of_many()
+    items = [[20 + n] * n for n in (4, 2, 0, 3)]
+    futures = [group.submit(item) for item in items]
+    with pytest.raises(ResourceExhausted):
+        group.submit([30, 31])
+    items.append([30])
+    futures.append(group.submit(items[-1]))
+    work.gate.set()
+    found = await asyncio.wait_for(asyncio.gather(*futures), 10)
+    assert found == [[answer(n) for n in item] for item in items]
+    assert work.groups == [[-1], [24] * 4 + [22] * 2, [23] * 3 + [30]]
+
+
+async def test_what_is_wider_than_all_room_is_taken_where_nothing_waits() -> None:
+    work, group = await of_many()
+    wide = group.submit(range(20))
+    with pytest.raises(ResourceExhausted):
+        group.submit([30])
+    work.gate.set()
+    assert await asyncio.wait_for(wide, 10) == [answer(n) for n in range(20)]
+    assert work.groups == [[-1], list(range(20))]
+    assert await group.submit([30]) == [answer(30)]
 
 
 # What may happen, in any order: an item comes, a caller leaves, time passes, the work goes on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ class _Thread:
 
 @pytest.mark.parametrize(
     ("share", "pause"),
-    [(0.0, 0.0), (0.3, 0.0), (0.31, 0.0), (0.5, 0.005), (0.7, 0.01), (1.0, 0.01)],
+    [(0.0, 0.0), (0.7, 0.0), (0.71, 0.0), (0.825, 0.005), (0.95, 0.01), (1.0, 0.01)],
 )
 def test_the_busier_the_longer(share: float, pause: float) -> None:
     thread = _Thread()
@@ -46,6 +47,21 @@ def test_a_clock_that_counts_more_work_than_time_makes_nobody_wait_longer() -> N
     thread = _Thread()
     thread.pass_by(0.1, 1.2)
     assert thread.load.linger(0.004) == 0.004
+
+
+def test_waiting_for_a_core_counts_where_the_kernel_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, now = tmp_path / "schedstat", 100.0
+    monkeypatch.setattr("tracechain.adapters.load._SCHEDULED", told)
+    silent = Load(lambda: now)
+    told.write_text("5 0 7\n")
+    load = Load(lambda: now)
+    now += 100.0
+    told.write_text("5 80000000000 9\n")
+    assert load.share() == pytest.approx(0.8, abs=0.05)
+    told.unlink()
+    assert silent.share() < 0.05
 
 
 def test_real_work_is_seen() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,8 +58,16 @@ class _Jobs:
 
     def positions(self, resolver: str, texts: Sequence[str]) -> list[tuple[int, int] | None]:
         """For each code its (batch number, index); None where its token is false."""
+        of_key: dict[int, list[int]] = defaultdict(list)
         codes = [parse_code(text, resolver) for text in texts]
-        return [self._keys[code.key_id].position(code) for code in codes]
+        for place, code in enumerate(codes):
+            of_key[code.key_id].append(place)
+        found: list[tuple[int, int] | None] = [None] * len(codes)
+        for key_id, places in of_key.items():
+            positions = self._keys[key_id].positions([codes[place] for place in places])
+            for place, position in zip(places, positions, strict=True):
+                found[place] = position
+        return found
 
     def codes(self, key_id: int, run: Sequence[Any]) -> list[Any]:
         """The codes of a run, as (uris, serials, pins)."""

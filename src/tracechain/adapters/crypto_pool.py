@@ -28,7 +28,7 @@ class CryptoPool:
 
     def __init__(self, vault: Vault, processes: int) -> None:
         self._vault = vault
-        self._processes = processes
+        self.processes = processes
         self._children: list[_Child] = []
         self._starting = asyncio.Lock()
 
@@ -46,10 +46,10 @@ class CryptoPool:
 
     async def _free(self) -> _Child:
         if not self._children or (
-            len(self._children) < self._processes and all(c.process.waiting for c in self._children)
+            len(self._children) < self.processes and all(c.process.waiting for c in self._children)
         ):
             async with self._starting:
-                if len(self._children) < self._processes:
+                if len(self._children) < self.processes:
                     process = await ChildProcess.start(
                         crypto_child.__name__, self._vault.greeting()
                     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tracechain.adapters.grouping import Grouper
+from tracechain.adapters.grouping import Grouper, joined
 from tracechain.app.ports import AuditStore, EventStore, NewEvent, ScanAnswer, ScanStore
 from tracechain.domain.audit import AuditRecord
 from tracechain.domain.scan import Scan
@@ -16,8 +16,8 @@ class GroupedScans:
     def __init__(
         self, store: ScanStore, *, capacity: int, width: int, linger: Callable[[], float]
     ) -> None:
-        self._group: Grouper[Scan, ScanAnswer] = Grouper(
-            store.record_scans, capacity=capacity, width=width, linger=linger
+        self._group: Grouper[Sequence[Scan], list[ScanAnswer]] = Grouper(
+            joined(store.record_scans), capacity=capacity, width=width, linger=linger, weigh=len
         )
         self.record = self._group.submit
         self.close = self._group.close
@@ -27,17 +27,11 @@ class GroupedEvents:
     """Requests to capture that arrive together share a commit; each is kept whole or not."""
 
     def __init__(self, store: EventStore, *, capacity: int, width: int) -> None:
-        self._store = store
         self._group: Grouper[Sequence[NewEvent], list[bool]] = Grouper(
-            self._append, capacity=capacity, width=width
+            joined(store.append_events), capacity=capacity, width=width
         )
         self.append = self._group.submit
         self.close = self._group.close
-
-    async def _append(self, requests: list[Sequence[NewEvent]]) -> list[list[bool]]:
-        flat = [event for request in requests for event in request]
-        added = iter(await self._store.append_events(flat))
-        return [[next(added) for _ in request] for request in requests]
 
 
 class GroupedAudit:

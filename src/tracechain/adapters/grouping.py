@@ -20,12 +20,30 @@ def _at_once() -> float:
     return 0.0
 
 
+def _one(_: object) -> int:
+    return 1
+
+
+def joined(
+    work: Callable[[list[I]], Awaitable[Sequence[O]]],
+) -> Callable[[list[Sequence[I]]], Awaitable[list[list[O]]]]:
+    """`work` for items that are sequences themselves: all are done at once, each gets its own."""
+
+    async def all_of(items: list[Sequence[I]]) -> list[list[O]]:
+        answers = iter(await work([one for item in items for one in item]))
+        return [[next(answers) for _ in item] for item in items]
+
+    return all_of
+
+
 class Grouper(Generic[I, O]):
     """Gathers items and hands them to `work` in groups; each caller gets the answer to its own.
 
-    `capacity` bounds the items that wait: beyond it `submit` raises ResourceExhausted at once.
-    `width` bounds one group, `abreast` how many of them are at work at once. `linger` is
-    asked before each group that is not full how long, in seconds, it shall wait for company.
+    `capacity` bounds what waits: beyond it `submit` raises ResourceExhausted at once. `width`
+    bounds one group, `abreast` how many of them are at work at once. Both count what `weigh` says
+    of each item; one that exceeds them is taken where nothing waits, and is a group alone.
+    `linger` is asked before each group that is not full how long, in seconds, it shall wait for
+    company.
     """
 
     def __init__(
@@ -36,12 +54,15 @@ class Grouper(Generic[I, O]):
         width: int,
         linger: Callable[[], float] = _at_once,
         abreast: int = 1,
+        weigh: Callable[[I], int] = _one,
     ) -> None:
         self._work = work
         self._capacity = capacity
         self._width = width
         self._linger = linger
+        self._weigh = weigh
         self._pending: list[tuple[I, asyncio.Future[O]]] = []
+        self._waiting = 0
         self._abreast = abreast
         self._workers: set[asyncio.Task[None]] = set()
         # Whether a group was taken since a full queue was last searched for empty places.
@@ -50,40 +71,55 @@ class Grouper(Generic[I, O]):
     def submit(self, item: I) -> asyncio.Future[O]:
         """A future for the answer to `item`, which is taken at once: awaiting it can come later,
         or never. Raises ResourceExhausted; the future raises what `work` raised for the item."""
-        if len(self._pending) >= self._capacity:
-            self._drop_left()
+        weight = self._weigh(item)
+        if self._waiting + weight > self._capacity:
+            self._make_room(weight)
         future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._pending.append((item, future))
+        self._waiting += weight
         if len(self._workers) < self._abreast:
             self._workers.add(asyncio.create_task(self._drain()))
         return future
 
-    def _drop_left(self) -> None:
+    def _make_room(self, weight: int) -> None:
         """Gives the places of callers who left to others; once a group, for it reads them all.
         Raises ResourceExhausted where there are none."""
         if self._moved:
             self._moved = False
             self._pending = [entry for entry in self._pending if not entry[1].done()]
-        if len(self._pending) >= self._capacity:
+            self._waiting = sum(self._weigh(item) for item, _ in self._pending)
+        if self._pending and self._waiting + weight > self._capacity:
             raise ResourceExhausted(
-                "QUEUE_FULL", f"{self._capacity} requests are waiting already", retry_after=0.5
+                "QUEUE_FULL", f"{self._waiting} requests are waiting already", retry_after=0.5
             )
+
+    def _take(self) -> list[tuple[I, asyncio.Future[O]]]:
+        """The next group: the first that wait, as many as fit."""
+        weight = count = 0
+        for item, _ in self._pending:
+            weight += self._weigh(item)
+            if count and weight > self._width:
+                weight -= self._weigh(item)
+                break
+            count += 1
+        group, self._pending = self._pending[:count], self._pending[count:]
+        self._waiting -= weight
+        self._moved = True
+        return [entry for entry in group if not entry[1].done()]
 
     async def _drain(self) -> None:
         try:
             while self._pending:
-                if len(self._pending) < self._width and (pause := self._linger()):
+                if self._waiting < self._width and (pause := self._linger()):
                     await asyncio.sleep(pause)
-                group = self._pending[: self._width]
-                del self._pending[: self._width]
-                self._moved = True
-                await self._run([entry for entry in group if not entry[1].done()])
+                await self._run(self._take())
         finally:
             self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             if not self._workers:
                 # Only a loop that is being torn down leaves anything here.
                 _fail(self._pending, Unavailable("SHUTTING_DOWN", "the service is stopping"))
                 self._pending.clear()
+                self._waiting = 0
 
     async def _run(self, group: list[tuple[I, asyncio.Future[O]]]) -> None:
         if not group:

@@ -1,4 +1,4 @@
-"""Codes that arrive together are proved together, in a process of their own.
+"""Codes that arrive together are proved together, in processes of their own.
 
 Checking a signature costs as much as all else in a scan. In a thread it would give Python's lock
 away and ask for it again at every code, and the event loop would wait its turn each time. A code
@@ -7,14 +7,16 @@ that comes alone is proved where it is: the way to a process and back costs more
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 from tracechain.adapters.crypto_pool import CryptoPool
-from tracechain.adapters.grouping import Grouper
+from tracechain.adapters.grouping import Grouper, joined
 from tracechain.app.proving import Claimed, Finding, Prover
 
-# Narrow: while one group is being proved, the one before it is being recorded. Two at once: the
-# process has its next work when it ends one.
+# Narrow: while one group is being proved, the one before it is being recorded, and a batch is
+# proved on several cores. Two at once for each process: it has its next work when it ends one.
 _WIDTH = 64
 _ABREAST = 2
 _ALONE = 2
@@ -28,10 +30,22 @@ class GroupedProofs:
     ) -> None:
         self._prover = prover
         self._pool = pool
-        self._group: Grouper[str, Finding] = Grouper(
-            self._work, capacity=capacity, width=_WIDTH, linger=linger, abreast=_ABREAST
+        self._group: Grouper[Sequence[str], list[Finding]] = Grouper(
+            joined(self._work),
+            capacity=capacity,
+            width=_WIDTH,
+            linger=linger,
+            abreast=_ABREAST * pool.processes,
+            weigh=len,
         )
-        self.prove = self._group.submit
+
+    async def prove(self, texts: Sequence[str]) -> Sequence[Finding]:
+        """See Prove."""
+        if len(texts) <= _WIDTH:
+            return await self._group.submit(texts)
+        parts = [texts[i : i + _WIDTH] for i in range(0, len(texts), _WIDTH)]
+        found = await asyncio.gather(*[self._group.submit(part) for part in parts])
+        return list(chain.from_iterable(found))
 
     async def _work(self, texts: list[str]) -> list[Finding]:
         read = [self._prover.read(text) for text in texts]

@@ -42,7 +42,7 @@ class Claiming:
             raise InvalidArgument.of("code", "TEXT_TOO_LONG", f"at most {MAX_CODE} characters")
         if region:
             check_region(region)
-        found = await self._prove(code)
+        (found,) = await self._prove((code,))
         if isinstance(found, Verdict):
             return Claim(ClaimStatus.NOT_ISSUED, None, 0)
         proved, key = found

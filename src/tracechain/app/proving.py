@@ -6,7 +6,7 @@ right, so proofs are remembered; the key is looked up anew each time, for it may
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,8 +42,8 @@ class Claimed:
 
 
 Finding = tuple[Proved, WorkingKey] | Verdict
-# Proves one text among others, beside the event loop.
-Prove = Callable[[str], Awaitable[Finding]]
+# Proves texts among those of others, beside the event loop. Raises ResourceExhausted.
+Prove = Callable[[Sequence[str]], Awaitable[Sequence[Finding]]]
 
 
 class Prover:

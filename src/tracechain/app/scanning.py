@@ -48,19 +48,11 @@ class ScanRequest(NamedTuple):
 
 
 class ScanRecorder(Protocol):
-    """Keeps scans, many in one commit."""
+    """Keeps scans, those of many callers in one commit."""
 
-    def record(self, scan: Scan) -> Awaitable[ScanAnswer]:
-        """What the scan finds, once it is durable."""
-
-
-class _Begun(NamedTuple):
-    """A scan that is being recorded."""
-
-    proof: tuple[Proved, WorkingKey]
-    batch: BatchFacts
-    scan: Scan
-    answer: Awaitable[ScanAnswer]
+    def record(self, scans: Sequence[Scan]) -> Awaitable[Sequence[ScanAnswer]]:
+        """What each scan finds, once all are durable. Raises ResourceExhausted, before anything
+        is kept, and Unavailable."""
 
 
 class Scanning:
@@ -100,14 +92,17 @@ class Scanning:
         is too long), Unavailable or ResourceExhausted where it cannot be recorded now.
         """
         check(request)
-        found = self._prover.remembered(request.code) or await self._prove(request.code)
+        found = self._prover.remembered(request.code)
+        if found is None:
+            (found,) = await self._prove((request.code,))
         if isinstance(found, Verdict):
             return found
         batch = await self._facts.batch(found[0].batch_number)
         if batch is None:
             return await self._of_no_batch(found[0].code)
         scan = self._scan(request, found[0])
-        return await self._judged(found, batch, scan, await self._recorder.record(scan))
+        (answer,) = await self._recorder.record((scan,))
+        return await self._judged(found, batch, scan, answer)
 
     async def verify_all(self, requests: Sequence[ScanRequest]) -> list[Verdict]:
         """The verdicts on scans that came together, in their order, once all are durable.
@@ -120,26 +115,29 @@ class Scanning:
                 check(request)
             except InvalidArgument as error:
                 raise error.under(f"requests[{place}]") from None
-        # Each step is begun for all before one is waited for: a task for each would cost more
-        # than the work.
-        proofs = [self._prover.remembered(r.code) or self._prove(r.code) for r in requests]
-        begun: list[Verdict | _Begun] = []
-        for request, proof in zip(requests, proofs, strict=True):
-            found = proof if isinstance(proof, tuple) else await proof
-            if isinstance(found, Verdict):
-                begun.append(found)
-                continue
-            batch = await self._facts.batch(found[0].batch_number)
-            if batch is None:
-                begun.append(await self._of_no_batch(found[0].code))
-                continue
-            scan = self._scan(request, found[0])
-            begun.append(_Begun(found, batch, scan, self._recorder.record(scan)))
-        return [
-            one if isinstance(one, Verdict)
-            else await self._judged(one.proof, one.batch, one.scan, await one.answer)
-            for one in begun
-        ]  # fmt: skip
+        # Step by step for all: futures and tasks for each would cost more than the work.
+        found = [self._prover.remembered(request.code) for request in requests]
+        new = [r.code for r, one in zip(requests, found, strict=True) if one is None]
+        proved = iter(await self._prove(new) if new else ())
+        proofs = [next(proved) if one is None else one for one in found]
+        numbers = {one[0].batch_number for one in proofs if not isinstance(one, Verdict)}
+        batches = {number: await self._facts.batch(number) for number in numbers}
+        scans = [
+            self._scan(request, one[0])
+            for request, one in zip(requests, proofs, strict=True)
+            if not isinstance(one, Verdict) and batches[one[0].batch_number] is not None
+        ]
+        answers = iter(await self._recorder.record(scans) if scans else ())
+        begun = iter(scans)
+        verdicts: list[Verdict] = []
+        for one in proofs:
+            if isinstance(one, Verdict):
+                verdicts.append(one)
+            elif (batch := batches[one[0].batch_number]) is None:
+                verdicts.append(await self._of_no_batch(one[0].code))
+            else:
+                verdicts.append(await self._judged(one, batch, next(begun), next(answers)))
+        return verdicts
 
     async def _of_no_batch(self, code: ScannedCode) -> Verdict:
         if await self._directory.get_product(code.gtin) is None:
@@ -162,11 +160,13 @@ class Scanning:
     ) -> Verdict:
         (code, number, index), key = proof
         issuer = batch.product.issuer_gln
-        if not was_issued(batch, code, index):
+        issued = was_issued(batch, code, index)
+        if not issued:
             # What another node issued a moment ago may not be remembered here yet; and what is
             # called counterfeit is proved to be.
             batch = await self._truth.batch(number) or batch
-        if key.record.issuer_gln != issuer or not was_issued(batch, code, index):
+            issued = was_issued(batch, code, index)
+        if key.record.issuer_gln != issuer or not issued:
             return counterfeit(code, VerdictReason.NOT_ISSUED, batch)
         standing = KeyStanding.GOOD
         if key.record.revoke_time is not None:

@@ -6,6 +6,7 @@ wrapped, so that whoever can write to the store cannot give one issuer the key o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracechain.app.ports import KeyVault
@@ -26,11 +27,22 @@ class WorkingKey:
         """True where this key made the code's token."""
         if code.profile is Profile.COMPACT:
             return self.secret.verify_compact(code)
-        return self.public.verify(code)
+        # What we issued is known at once, and that is nearly all that is scanned.
+        return self.secret.would_issue(code) or self.public.verify(code)
 
     def position(self, code: ScannedCode) -> tuple[int, int] | None:
         """(batch number, index) of a code whose token this key made; None where it did not."""
         return self.secret.position(code.serial_value) if self.verify(code) else None
+
+    def positions(self, codes: Sequence[ScannedCode]) -> list[tuple[int, int] | None]:
+        """`position` of each of many codes."""
+        right = [self.verify(code) for code in codes]
+        found = iter(
+            self.secret.positions(
+                [c.serial_value for c, is_right in zip(codes, right, strict=True) if is_right]
+            )
+        )
+        return [next(found) if is_right else None for is_right in right]
 
 
 def key_context(key_id: int, issuer: str) -> bytes:

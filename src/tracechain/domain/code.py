@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import binascii
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -330,6 +331,10 @@ class VerifyingKey:
         )
 
 
+def _position(value: int) -> tuple[int, int]:
+    return value >> 32, value & 0xFFFFFFFF
+
+
 class CodeKey:
     """The secret side of one key id: it signs, places serials, and derives MACs and PINs.
 
@@ -406,6 +411,24 @@ class CodeKey:
     def _mac(self, gtin: str, serial: str) -> bytes:
         return hmac.digest(self._mac_key, _tagged(_MAC_TAG, gtin, serial), "sha256")[:_MAC_BYTES]
 
+    def would_issue(self, code: ScannedCode) -> bool:
+        """Whether `code` (signed profile) is, to the bit, what this key makes; constant time in
+        the proof. Signatures here are deterministic (RFC 6979, RFC 8032), and making one takes a
+        third of the time of checking it. False says nothing: an equation has more solutions than
+        the one that we make, so who is told False asks `VerifyingKey.verify`."""
+        if (
+            code.key_id != self.key_id
+            or code.profile is not Profile.SIGNED
+            or code.algorithm is not self.algorithm
+        ):
+            return False
+        return hmac.compare_digest(code.proof, self._sign(signed_payload(code.gtin, code.serial)))
+
+    def _sign(self, payload: bytes) -> bytes:
+        if isinstance(self._private, ed25519.Ed25519PrivateKey):
+            return self._private.sign(payload)
+        return _raw_low_s(self._private.sign(payload, _ECDSA_SIGN))
+
     def verify_compact(self, code: ScannedCode) -> bool:
         """Whether this key issued `code` (compact profile); constant time in the proof."""
         return (
@@ -420,8 +443,11 @@ class CodeKey:
         Every 65-bit value has a position: the caller checks that this batch is one of the GTIN's
         under this key and that the index lies below its issued quantity. Batch 0 is never issued.
         """
-        value = self._permutation.decrypt_one(serial_value)
-        return value >> 32, value & 0xFFFFFFFF
+        return _position(self._permutation.decrypt_one(serial_value))
+
+    def positions(self, serial_values: Sequence[int]) -> list[tuple[int, int]]:
+        """`position` of each, all in one go: many take a sixth of the time that one takes."""
+        return [_position(value) for value in self._permutation.decrypt_many(serial_values)]
 
     def pin(self, gtin: str, serial: str) -> str:
         """The PIN under the scratch layer: 8 Crockford symbols, 40 bits, derived and not stored."""

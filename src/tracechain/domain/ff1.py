@@ -142,6 +142,13 @@ class Radix32Permutation:
         and exclusive ors are single operations: no lane can carry into the next, as no half
         exceeds 36 bits. Memory is some 200 bytes a value; callers feed chunks of about 1000.
         """
+        return self._many(values, range(_ROUNDS))
+
+    def decrypt_many(self, values: Sequence[int]) -> list[int]:
+        """The inverse of `encrypt_many`, in the same way."""
+        return self._many(values, range(_ROUNDS - 1, -1, -1))
+
+    def _many(self, values: Sequence[int], rounds: range) -> list[int]:
         n = len(values)
         if n == 0:
             return []
@@ -150,15 +157,21 @@ class Radix32Permutation:
         lanes = struct.Struct(">" + "8xQ" * n)
         size = 16 * n
         ones = int.from_bytes((bytes(15) + b"\x01") * n)
-        p, rounds = ones * self._p, ones << 40
+        p, numbers = ones * self._p, ones << 40
         masks = ones * _MASK30, ones * _MASK35
+        # One above every half: what is taken from it borrows from no other lane.
+        above = ones << 35
         a = int.from_bytes(lanes.pack(*[value >> 35 for value in values]))
         b = int.from_bytes(lanes.pack(*[value & _MASK35 for value in values]))
         update = _ecb(self._key).update
-        for i in range(_ROUNDS):
-            y = int.from_bytes(update((p ^ i * rounds ^ b).to_bytes(size))) >> 32
+        for i in rounds:
+            half = b if rounds.step > 0 else a
+            y = int.from_bytes(update((p ^ i * numbers ^ half).to_bytes(size))) >> 32
             mask = masks[i & 1]
-            a, b = b, a + (y & mask) & mask
+            if rounds.step > 0:
+                a, b = b, a + (y & mask) & mask
+            else:
+                a, b = b + above - (y & mask) & mask, a
         high, low = lanes.unpack(a.to_bytes(size)), lanes.unpack(b.to_bytes(size))
         return [left << 35 | right for left, right in zip(high, low, strict=True)]
 

@@ -59,7 +59,7 @@ class VerificationServicer:
 
     async def VerifyCode(self, request: pb.VerifyCodeRequest) -> pb.Verdict:
         verdict = await self._scanning.verify(_scan(request))
-        answer = self._answer(verdict)
+        answer = self._answer(verdict, pb.Verdict())
         if request.include_proof:
             await self._prove(request.code, verdict, answer)
         return answer
@@ -70,11 +70,13 @@ class VerificationServicer:
         if not 1 <= len(request.requests) <= MAX_BATCH:
             raise InvalidArgument.of("requests", "LIST_TOO_LONG", f"1 to {MAX_BATCH} are taken")
         verdicts = await self._scanning.verify_all([_scan(item) for item in request.requests])
-        answers = [self._answer(v) for v in verdicts]
-        for item, verdict, answer in zip(request.requests, verdicts, answers, strict=True):
+        response = pb.BatchVerifyCodesResponse()
+        for item, verdict in zip(request.requests, verdicts, strict=True):
+            # Made where it stays: a message that is put into another one is copied.
+            answer = self._answer(verdict, response.verdicts.add())
             if item.include_proof:
                 await self._prove(item.code, verdict, answer)
-        return pb.BatchVerifyCodesResponse(verdicts=answers)
+        return response
 
     async def StreamVerifyCodes(
         self, requests: AsyncIterator[pb.StreamVerifyCodesRequest]
@@ -86,10 +88,8 @@ class VerificationServicer:
         async def one(item: pb.StreamVerifyCodesRequest) -> None:
             try:
                 verdict = await self._scanning.verify(_scan(item.request))
-                answer = pb.StreamVerifyCodesResponse(
-                    sequence=item.sequence,
-                    verdict=self._answer(verdict),
-                )
+                answer = pb.StreamVerifyCodesResponse(sequence=item.sequence)
+                self._answer(verdict, answer.verdict)
                 if item.request.include_proof:
                     await self._prove(item.request.code, verdict, answer.verdict)
             except TracechainError as error:
@@ -160,8 +160,8 @@ class VerificationServicer:
             answer.proof.authorization.extend(map(convert.opened_leaf, found.authorization))
             answer.proof.key.CopyFrom(convert.opened_leaf(found.key))
 
-    def _answer(self, verdict: Verdict) -> pb.Verdict:
-        answer = pb.Verdict()
+    def _answer(self, verdict: Verdict, answer: pb.Verdict) -> pb.Verdict:
+        """Writes a verdict into `answer`, and gives it back."""
         answer.CopyFrom(self._templates.of(verdict))
         answer.serial = verdict.serial
         if verdict.previous_scans:

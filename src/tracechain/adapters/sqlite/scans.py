@@ -1,7 +1,8 @@
 """Scans and claims in SQLite: the ScanStore port.
 
-A group of scans is three statements, whatever its width. Rows travel as one JSON text each way:
-Python's lock is given up once a statement instead of once a row, and the event loop goes on.
+Histories and claims are looked up unit by unit and written row by row: a statement that is ready
+costs less than the JSON of a row. Only touches are asked for together, since a unit has few or
+many, at several levels.
 """
 
 from __future__ import annotations
@@ -35,22 +36,18 @@ from tracechain.domain.scan import (
 )
 from tracechain.domain.touch import Touch
 
-_FROM_JSON = ", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(SUMMARY_COLUMNS)))
 _READ = f"""
-SELECT json_group_array(json_array({", ".join("u." + c for c in SUMMARY_COLUMNS)}))
-FROM json_each(?) AS q CROSS JOIN unit_scan AS u
-ON u.batch_key = json_extract(q.value, '$[0]') AND u.unit = json_extract(q.value, '$[1]')
+SELECT {", ".join(SUMMARY_COLUMNS)} FROM unit_scan WHERE batch_key = ? AND unit = ?
 """
-_WRITE_SUMMARIES = f"""
+_WRITE_SUMMARY = f"""
 INSERT INTO unit_scan ({", ".join(SUMMARY_COLUMNS)})
-SELECT {_FROM_JSON} FROM json_each(?) WHERE true
+VALUES ({", ".join("?" * len(SUMMARY_COLUMNS))})
 ON CONFLICT (batch_key, unit) DO UPDATE SET
 {", ".join(f"{c} = excluded.{c}" for c in CHANGING_COLUMNS)}
 """
-_WRITE_SCANS = f"""
-INSERT INTO scan ({", ".join(SCAN_COLUMNS)})
-SELECT {", ".join(f"json_extract(value, '$[{i}]')" for i in range(len(SCAN_COLUMNS)))}
-FROM json_each(?) WHERE true ON CONFLICT DO NOTHING
+_WRITE_SCAN = f"""
+INSERT INTO scan ({", ".join(SCAN_COLUMNS)}) VALUES ({", ".join("?" * len(SCAN_COLUMNS))})
+ON CONFLICT DO NOTHING
 """
 _JSON_TOUCH = ", ".join(
     f"hex(t.{name})" if name in ("event_id", "declaration") else f"t.{name}"
@@ -68,10 +65,9 @@ SELECT json_group_array(json_array(place, touches)) FROM (
     WHERE t.beyond > json_extract(q.value, '$[1]')
     GROUP BY q.key)
 """
-_CLAIMS = """
-SELECT json_group_array(json_array(q.key, c.time)) FROM json_each(?) AS q CROSS JOIN claim AS c
-ON c.batch_key = json_extract(q.value, '$[0]') AND c.unit = json_extract(q.value, '$[1]')
-"""
+_CLAIM = "SELECT time FROM claim WHERE batch_key = ? AND unit = ?"
+
+Unit = tuple[int, int]
 
 
 class ScanPart:
@@ -82,47 +78,39 @@ class ScanPart:
 
     async def record_scans(self, scans: Sequence[Scan]) -> list[ScanAnswer]:
         units = list(dict.fromkeys((scan.batch_key, scan.unit) for scan in scans))
-        wanted = json.dumps(units)
         batch_keys = {scan.batch_key for scan in scans}
 
-        def work(connection: sqlite3.Connection) -> tuple[list[ScanHistory], str, str]:
-            found = json.loads(connection.execute(_READ, (wanted,)).fetchone()[0])
-            levels = levels_of(connection, batch_keys)
-            sizes = {level: LEVELS[level] for some in levels.values() for level in some}
-            touches = "[]"
-            if sizes:
-                touches = connection.execute(_TOUCHES, (wanted, json.dumps(sizes))).fetchone()[0]
-            claims: str = connection.execute(_CLAIMS, (wanted,)).fetchone()[0]
-            summaries = {(row[0], row[1]): read_summary(row) for row in found}
-            histories: list[ScanHistory] = []
+        def work(connection: sqlite3.Connection) -> list[ScanAnswer]:
+            find = connection.execute
+            summaries = {
+                unit: read_summary(row) for unit in units if (row := find(_READ, unit).fetchone())
+            }
+            claimed = {unit: row[0] for unit in units if (row := find(_CLAIM, unit).fetchone())}
+            touches = _touches_of(connection, units, batch_keys)
+            answers: list[ScanAnswer] = []
             rows: list[tuple[Any, ...]] = []
-            changed: dict[tuple[int, int], ScanSummary] = {}
+            changed: dict[Unit, ScanSummary] = {}
             for scan in scans:
                 key = (scan.batch_key, scan.unit)
                 before = summaries.get(key)
                 after = fold_scan(before, scan, self._rules)
-                repeated = after is before
-                if not repeated:
+                if after is before:
+                    before = without_last(after, scan.scan_id)
+                else:
                     summaries[key] = changed[key] = after
                     rows.append(scan_row(scan))
-                if repeated:
-                    before = without_last(after, scan.scan_id)
-                histories.append(ScanHistory(before, after.suspicion))
+                answers.append(
+                    ScanAnswer(
+                        ScanHistory(before, after.suspicion), touches.get(key, ()), claimed.get(key)
+                    )
+                )
             if rows:
-                lines = [summary_row(key, summary) for key, summary in changed.items()]
-                connection.execute(_WRITE_SUMMARIES, (json.dumps(lines, ensure_ascii=False),))
-                connection.execute(_WRITE_SCANS, (json.dumps(rows, ensure_ascii=False),))
-            return histories, touches, claims
+                lines = [summary_row(unit, summary) for unit, summary in changed.items()]
+                connection.executemany(_WRITE_SUMMARY, lines)
+                connection.executemany(_WRITE_SCAN, rows)
+            return answers
 
-        histories, touches, claims = await self._writer.write(work)
-        touches_of = {units[place]: _read_touches(text) for place, text in json.loads(touches)}
-        claimed = {units[place]: time for place, time in json.loads(claims)}
-        return [
-            ScanAnswer(history, touches_of.get(key, ()), claimed.get(key))
-            for history, key in zip(
-                histories, ((scan.batch_key, scan.unit) for scan in scans), strict=True
-            )
-        ]
+        return await self._writer.write(work)
 
     async def claim(self, attempt: ClaimAttempt) -> Claim:
         unit = (attempt.batch_key, attempt.unit)
@@ -152,6 +140,18 @@ class ScanPart:
             return answer
 
         return await self._writer.write(work)
+
+
+def _touches_of(
+    connection: sqlite3.Connection, units: Sequence[Unit], batch_keys: set[int]
+) -> dict[Unit, tuple[Touch, ...]]:
+    """The touches that cover each unit that has any."""
+    levels = levels_of(connection, batch_keys)
+    sizes = {level: LEVELS[level] for some in levels.values() for level in some}
+    if not sizes:
+        return {}
+    found = connection.execute(_TOUCHES, (json.dumps(units), json.dumps(sizes))).fetchone()[0]
+    return {units[place]: _read_touches(text) for place, text in json.loads(found)}
 
 
 @lru_cache(maxsize=1024)

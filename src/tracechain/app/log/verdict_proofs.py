@@ -57,7 +57,9 @@ class VerdictProofs:
             return VerdictProof(absent=error.reason)
 
     async def _proof(self, code: str, verdict: Verdict) -> VerdictProof:
-        found = self._prover.remembered(code) or await self._prove(code)
+        found = self._prover.remembered(code)
+        if found is None:
+            (found,) = await self._prove((code,))
         if verdict.issuance is not Issuance.ISSUED or isinstance(found, Verdict):
             raise NotFound("CODE_NOT_ISSUED", "what was not issued has no proof that it was")
         (_, number, index), key = found
