@@ -414,8 +414,8 @@ class CodeKey:
     def would_issue(self, code: ScannedCode) -> bool:
         """Whether `code` (signed profile) is, to the bit, what this key makes; constant time in
         the proof. Signatures here are deterministic (RFC 6979, RFC 8032), and making one takes
-        less than half of the time of checking it. False says nothing: an equation has more solutions than
-        the one that we make, so who is told False asks `VerifyingKey.verify`."""
+        less than half of the time of checking it. False says nothing: an equation has more
+        solutions than the one that we make, so who is told False asks `VerifyingKey.verify`."""
         if (
             code.key_id != self.key_id
             or code.profile is not Profile.SIGNED
