@@ -1,4 +1,4 @@
-"""Codes that arrive together are proved together, in processes of their own.
+"""Codes that arrive together are proved together, in a process of their own.
 
 Checking a signature costs as much as all else in a scan. In a thread it would give Python's lock
 away and ask for it again at every code, and the event loop would wait its turn each time. A code
@@ -15,8 +15,8 @@ from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.grouping import Grouper, joined
 from tracechain.app.proving import Claimed, Finding, Prover
 
-# Narrow: while one group is being proved, the one before it is being recorded, and a batch is
-# proved on several cores. Two at once for each process: it has its next work when it ends one.
+# Narrow: while one group is being proved, the one before it is being recorded. Two at once for
+# each process of the pool: it has its next work when it ends one.
 _WIDTH = 64
 _ABREAST = 2
 _ALONE = 2

@@ -413,9 +413,9 @@ class CodeKey:
 
     def would_issue(self, code: ScannedCode) -> bool:
         """Whether `code` (signed profile) is, to the bit, what this key makes; constant time in
-        the proof. Signatures here are deterministic (RFC 6979, RFC 8032), and making one takes a
-        third of the time of checking it. False says nothing: an equation has more solutions than
-        the one that we make, so who is told False asks `VerifyingKey.verify`."""
+        the proof. Signatures here are deterministic (RFC 6979, RFC 8032), and making one takes
+        less than half of the time of checking it. False says nothing: an equation has more
+        solutions than the one that we make, so who is told False asks `VerifyingKey.verify`."""
         if (
             code.key_id != self.key_id
             or code.profile is not Profile.SIGNED
@@ -446,7 +446,7 @@ class CodeKey:
         return _position(self._permutation.decrypt_one(serial_value))
 
     def positions(self, serial_values: Sequence[int]) -> list[tuple[int, int]]:
-        """`position` of each, all in one go: many take a sixth of the time that one takes."""
+        """`position` of each, all in one go, which takes a fraction of the time."""
         return [_position(value) for value in self._permutation.decrypt_many(serial_values)]
 
     def pin(self, gtin: str, serial: str) -> str:

@@ -23,7 +23,8 @@ from tracechain.domain.errors import DataCorrupted, TracechainError, Unavailable
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 # Pages (of 4 KiB) of the log after which a commit copies them into the database. SQLite's own 1000
-# are two hundred small commits: each would pay a quarter more, and every 99th caller would wait.
+# are a few hundred small commits: copying would be a good part of their work, and who comes then
+# waits for it.
 _CHECKPOINT_PAGES = 4000
 # When a work was asked for, the work, and who hears of it.
 _Asked = tuple[float, Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]"]
