@@ -5,6 +5,7 @@ Methods come from the descriptors. A new one without an entry in `FOREIGN` or `N
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from tests.support.service import (
     reported,
     shipped,
 )
+from tracechain.app.ports import Store
 from tracechain.domain.party import Role
 from tracechain.v1 import (
     admin_pb2,
@@ -241,6 +243,11 @@ FOREIGN: dict[str, tuple[Make, Callable[[Goods], str], str]] = {
         lambda g: g.unit,
         ABSENT_UNIT,
     ),
+    "ProvenanceService.ExportEvidence": (
+        lambda name: provenance_pb2.ExportEvidenceRequest(unit=name),
+        lambda g: g.unit,
+        ABSENT_UNIT,
+    ),
     "ProvenanceService.TraceBatch": (
         lambda name: provenance_pb2.TraceBatchRequest(batch=name),
         lambda g: g.lot.name,
@@ -397,7 +404,19 @@ async def test_the_same_request_of_its_owner_finds_the_object(
     if name == "SupervisionService.LiftRecall":
         given = (await goods.lot.recall(request_id="spare", units=[goods.unit])).name
     owner = world.liaoning if name.endswith("Report") else world.issuer
-    assert await call(owner, name, make(given))
+    # Evidence waits for a checkpoint of what was exported, and this world makes none by itself.
+    signer = asyncio.create_task(publishing(world.app.store))
+    try:
+        assert await call(owner, name, make(given))
+    finally:
+        signer.cancel()
+
+
+async def publishing(store: Store) -> None:
+    """Publishes the log again and again."""
+    while True:
+        await published(store)
+        await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", PRIVATE)
