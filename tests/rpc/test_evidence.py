@@ -53,7 +53,7 @@ async def logged(
     """A service whose trees are published at once, by a log and witnesses whose keys the tests
     have, with time stamps on its evidence."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracechain.app.sequencing._PAUSE", 20_000)
+        patch.setattr("tracechain.app.log.sequencing._PAUSE", 20_000)
         async with running_world(
             tmp_path_factory.mktemp("logged"),
             log_poll_ms=20,
