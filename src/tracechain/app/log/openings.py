@@ -79,7 +79,7 @@ class Openings:
         """What became of an issuer's key."""
         await self._visibility.party(principal, gln)
         return await self._page(
-            issuer_chain(gln), first, limit, lambda fact: fact["key_id"] == key_id
+            issuer_chain(gln), first, limit, lambda fact: fact.get("key_id") == key_id
         )
 
     async def of_event(self, principal: Principal, identity: str, first: int, limit: int) -> Page:
