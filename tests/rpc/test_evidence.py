@@ -33,7 +33,7 @@ from tracechain.domain.evidence.verification import Verified, verify_bundle
 from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.policy import Policy
 from tracechain.domain.report import Report, ReportKind, province_place
-from tracechain.v1 import audit_pb2
+from tracechain.v1 import admin_pb2, audit_pb2, log_pb2, verification_pb2
 from tracechain.v1 import provenance_pb2 as pb
 
 POLICY = Policy.parse(policy_text().encode())
@@ -219,6 +219,21 @@ async def test_an_export_is_on_record_twice(logged: World, journey: Journey) -> 
         audit_pb2.ListAuditRecordsRequest(method="ProvenanceService.ExportEvidence", page_size=100)
     )
     assert journey.codes[1].uri in {record.objects.get("unit") for record in page.records}
+
+
+async def test_an_issuers_keys_are_proved_as_before_once_evidence_was_exported(
+    logged: World, journey: Journey
+) -> None:
+    await export(logged.issuer, unit=journey.codes[4].uri)
+    verdict = await logged.nobody.verification.VerifyCode(
+        verification_pb2.VerifyCodeRequest(code=journey.codes[4].uri, include_proof=True)
+    )
+    assert (verdict.proof.absent_reason, '"kind":"key"' in verdict.proof.key.fact) == ("", True)
+    keys = await logged.issuer.admin.ListIssuerKeys(
+        admin_pb2.ListIssuerKeysRequest(parent=f"parties/{logged.issuer.gln}")
+    )
+    leaves = await logged.issuer.log.ListLeaves(log_pb2.ListLeavesRequest(name=keys.keys[0].name))
+    assert ['"kind":"key"' in leaf.fact for leaf in leaves.leaves] == [True]
 
 
 async def test_what_comes_while_an_export_is_made_is_there_and_sealed(
