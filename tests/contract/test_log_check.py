@@ -199,9 +199,8 @@ PLANTED: dict[str, tuple[str, str, str]] = {
               f"quantity {BATCH} more: reason"),
     "raise gone": ("DELETE FROM quantity_raise WHERE quantity = 200", "ROW_MISSING",
                    f"quantity {BATCH} more"),
-    "raise slipped in": ("INSERT INTO quantity_raise "
-                         "(batch_key, request_id, quantity, decider, reason, create_time) "
-                         f"VALUES ({BATCH}, 'r', 150, '1', '', 6001)",
+    "raise slipped in": ("INSERT INTO quantity_raise (batch_key, request_id, quantity, decider, "
+                         f"reason, create_time) VALUES ({BATCH}, 'r', 150, '1', '', 6001)",
                          "ROW_NOT_LOGGED", f"quantity {BATCH} r"),
     "recall": (f"UPDATE recall SET body = replace(body, 'true', 'false') WHERE {RECALL} 'stays'",
                "ROW_DIFFERS", f"recall {BATCH} stays: by_regulator"),

@@ -14,6 +14,7 @@ from tests.support.connect import JsonApi
 from tests.support.log import POLICY, SIGNER, published, sequenced
 from tests.support.service import Caller, Lot, World, made, refused
 from tracechain.domain.log.checkpoint import Checkpoint
+from tracechain.domain.log.fact import decisions_chain, evidence_fact, issuer_chain
 from tracechain.domain.log.leaf import Leaf, commitment
 from tracechain.domain.log.merkle import leaf_hash, verify_consistency
 from tracechain.domain.log.note import Note
@@ -121,6 +122,15 @@ async def raised(lot: Lot, quantity: int) -> None:
     )
 
 
+async def key_of(world: World, lot: Lot) -> str:
+    """The name of the first key of a lot's issuer."""
+    answer = await world.operator.admin.ListIssuerKeys(
+        admin_pb2.ListIssuerKeysRequest(parent=f"parties/{lot.owner.gln}")
+    )
+    name: str = answer.keys[0].name
+    return name
+
+
 async def test_what_was_decided_about_a_batch(world: World) -> None:
     lot = await world.lot(quantity=10)
     await raised(lot, 20)
@@ -136,6 +146,20 @@ async def test_what_was_decided_about_a_batch(world: World) -> None:
         assert (found[0]["authorized_quantity"], found[1]["quantity"]) == (10, 20)
         found = [opened(leaf) for leaf in await leaves(caller, recall.name)]
         assert [fact["kind"] for fact in found] == ["recall", "recall_lifted"]
+    # What was handed out as evidence is in the chains, too, and is none of these.
+    evidence = evidence_fact(
+        lot.name,
+        "x",
+        world.jilin.gln,
+        1,
+        [decisions_chain(lot.number), issuer_chain(lot.owner.gln)],
+    )
+    await world.app.store.append_fact(evidence)
+    await published(world.app.store)
+    assert len(await leaves(lot.owner, lot.name)) == 4
+    assert opened((await leaves(lot.owner, await key_of(world, lot)))[-1])["kind"] == "key"
+    (code,) = await lot.issue(1)
+    assert opened((await scanned(world, code.uri)).proof.key)["kind"] == "key"
     pages, token = [], ""
     while True:
         page = await lot.owner.log.ListLeaves(
@@ -155,13 +179,11 @@ async def test_events_and_keys_have_leaves(world: World) -> None:
     (leaf,) = await leaves(lot.owner, event_id)
     fact = opened(leaf)
     assert (fact["kind"], fact["recorder"]) == ("event", lot.owner.gln)
-    keys = await world.operator.admin.ListIssuerKeys(
-        admin_pb2.ListIssuerKeysRequest(parent=f"parties/{lot.owner.gln}")
-    )
+    name = await key_of(world, lot)
     for caller in (lot.owner, world.operator):
-        found = [opened(one) for one in await leaves(caller, keys.keys[0].name)]
+        found = [opened(one) for one in await leaves(caller, name)]
         assert found
-        assert {fact["key_id"] for fact in found} == {keys.keys[0].key_id}
+        assert {fact["key_id"] for fact in found} == {int(name.rpartition("/")[2])}
         assert found[0]["public_key"]
 
 

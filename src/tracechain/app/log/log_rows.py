@@ -26,18 +26,21 @@ class LogRows:
 
     async def pages(self, name: str) -> AsyncIterator[list[dict[str, Any]]]:
         """All rows of a table, in the order of its key, a page at a time."""
-        table = self._tables[name]
+        table, names = self._tables[name], self._tables[name].names
         total, done = await self._snapshot.count(table), 0
         async for page in self._snapshot.pages(table):
-            yield [dict(zip(table.names, row, strict=True)) for row in page]
+            yield [dict(zip(names, row, strict=True)) for row in page]
             done += len(page)
             self._told(f"checking {name}", done, total)
 
     async def find(self, name: str, keys: Iterable[Key]) -> dict[Key, Row]:
         """The rows that have one of these keys, by them."""
-        table = self._tables[name]
-        found = await self._snapshot.find(table, list(dict.fromkeys(keys)))
-        return {key: dict(zip(table.names, row, strict=True)) for key, row in found.items()}
+        wanted = list(dict.fromkeys(keys))
+        if not wanted:
+            return {}
+        table, names = self._tables[name], self._tables[name].names
+        found = await self._snapshot.find(table, wanted)
+        return {key: dict(zip(names, row, strict=True)) for key, row in found.items()}
 
     async def leaves(self, indices: Iterable[int]) -> dict[int, Row]:
         """The rows of leaves, by index."""

@@ -24,6 +24,9 @@ from tracechain.domain.party import Principal
 # Links of a chain that are read at once.
 _STEP = 200
 
+# What an export of evidence adds to a chain is not the issuer's: it says who asked.
+_DECISIONS = (FactKind.BATCH, FactKind.QUANTITY, FactKind.RECALL, FactKind.RECALL_LIFTED)
+
 Fact = Mapping[str, Any]
 
 
@@ -61,7 +64,7 @@ class Openings:
         """What was decided about a batch: its quantity, and recalls."""
         batch = await self._visibility.batch(principal, gtin, lot)
         chain = decisions_chain(batch.batch_number)
-        return await self._page(chain, first, limit, lambda fact: True)
+        return await self._page(chain, first, limit, lambda fact: fact["kind"] in _DECISIONS)
 
     async def of_recall(
         self, principal: Principal, gtin: str, lot: str, recall_id: str, first: int, limit: int
