@@ -27,6 +27,7 @@ from benchmarks.load import Result, drive
 from benchmarks.stand import Stand, stand
 from benchmarks.verify import VERIFY, requests
 from tracechain import bootstrap
+from tracechain.adapters.postgres.tenancy import SERVICE_SETTINGS
 from tracechain.settings import Settings
 from tracechain.v1 import capture_pb2, provenance_pb2, verification_pb2
 
@@ -184,7 +185,9 @@ def _part(pid: int, service: int) -> str:
 
 def _postgres(made: Stand, sql: str) -> list[Any]:
     async def run() -> list[Any]:
-        connection = await asyncpg.connect(made.settings["store_url"])
+        connection = await asyncpg.connect(
+            made.settings["store_url"], server_settings=SERVICE_SETTINGS
+        )
         try:
             found: list[Any] = await connection.fetch(sql)
             return found
