@@ -37,8 +37,8 @@ from tests.support.service import (
 )
 from tests.support.stores import RULES, batch, digest, party, product, scan, thing, touch
 from tests.support.stores import event as new_event
-from tracechain import bootstrap
 from tracechain.adapters.sqlite import SqliteStore, open_store
+from tracechain.bootstrap import stores
 from tracechain.domain.batch_key import WHOLE_BATCH
 from tracechain.domain.errors import Unavailable
 from tracechain.v1 import (
@@ -274,7 +274,7 @@ async def test_a_store_without_pages_says_that_it_is_full_and_keeps_nothing_by_h
 @pytest_asyncio.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A service that waits for a lock no longer than BUSY."""
-    monkeypatch.setattr(bootstrap, "open_store", partial(open_store, busy_seconds=BUSY))
+    monkeypatch.setattr(stores, "open_store", partial(open_store, busy_seconds=BUSY))
     async with running_world(tmp_path) as running:
         yield running
 

@@ -16,8 +16,8 @@ import httpx
 
 from tests.support.command import start
 from tests.support.processes import children
-from tracechain import bootstrap_log
 from tracechain.app.log.proofs import consistency_proof
+from tracechain.bootstrap import log as bootstrap_log
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.cosignature import verifier
 from tracechain.domain.log.fact import evidence_fact

@@ -36,8 +36,8 @@ from tests.support.service import (
     second_node,
     uscc_of,
 )
-from tracechain import bootstrap
 from tracechain.app.ports import Store
+from tracechain.bootstrap import stores
 from tracechain.domain.batch_key import derived
 from tracechain.domain.errors import Unavailable
 from tracechain.domain.party import Principal, Role
@@ -89,12 +89,12 @@ class Faulty:
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A service on a store that fails when it is told to."""
     with pytest.MonkeyPatch.context() as patch:
-        real = bootstrap.open_store
+        real = stores.open_store
 
         async def faulty(*arguments: Any, **named: Any) -> Any:
             return Faulty(await real(*arguments, **named))
 
-        patch.setattr(bootstrap, "open_store", faulty)
+        patch.setattr(stores, "open_store", faulty)
         async with running_world(tmp_path_factory.mktemp("world")) as running:
             yield running
 

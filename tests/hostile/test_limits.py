@@ -15,7 +15,6 @@ import pytest
 from tests.support.browsing import path_of
 from tests.support.redis_server import RedisServer
 from tests.support.service import Caller, World, refused
-from tracechain import bootstrap
 from tracechain.v1 import issuance_pb2
 from tracechain.v1 import verification_pb2 as pb
 
@@ -38,7 +37,7 @@ class HandClock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
     """Stands still for the services that the test makes."""
     hand = HandClock()
-    monkeypatch.setattr(bootstrap, "clock", hand)
+    monkeypatch.setattr("tracechain.bootstrap.app.clock", hand)
     return hand
 
 

@@ -20,7 +20,7 @@ from tests.support.service import (
     refused,
     running_world,
 )
-from tracechain.bootstrap import four_eyes
+from tracechain.bootstrap.access import four_eyes
 from tracechain.domain.errors import Unavailable
 from tracechain.settings import Settings
 from tracechain.v1 import admin_pb2, annotations_pb2, issuance_pb2, party_pb2

@@ -9,8 +9,9 @@ import signal
 
 import structlog
 
-from tracechain import bootstrap_log, garbage
-from tracechain.bootstrap_log import Asgi
+from tracechain import garbage
+from tracechain.bootstrap import log as bootstrap_log
+from tracechain.bootstrap.log import Asgi
 from tracechain.cli.output import done, note
 from tracechain.settings import Settings
 from tracechain.telemetry import configure_logs

@@ -46,7 +46,7 @@ def init(
     The keys are wrapped under the key-encryption key that the settings name, else under one that
     is made beside them. The service does this by itself where it runs its own signer.
     """
-    from tracechain import bootstrap_log
+    from tracechain.bootstrap import log as bootstrap_log
 
     settings = _settings()
     where = folder or bootstrap_log.log_signer_dir(settings)
@@ -58,7 +58,7 @@ def init(
 @app.command()
 def key(folder: Folder = None, as_json: AsJson = False) -> None:
     """Print the log's verifier keys, for the `log` lines of policies (C2SP tlog-policy)."""
-    from tracechain import bootstrap_log
+    from tracechain.bootstrap import log as bootstrap_log
 
     where = folder or bootstrap_log.log_signer_dir(_settings())
     _show(bootstrap_log.log_keys(where), as_json)
@@ -77,7 +77,7 @@ def sign(
     Under a user of its own nobody who takes over the service gets the keys, or the state by which
     this refuses a history that does not continue the signed one.
     """
-    from tracechain import bootstrap_log
+    from tracechain.bootstrap import log as bootstrap_log
     from tracechain.cli.desk import serve_desk
 
     settings = _settings()
@@ -99,7 +99,7 @@ def adopt(
     The signer will sign whatever continues this checkpoint. If a later one was signed, the log gets
     two histories, and whoever has seen the other one will say so.
     """
-    from tracechain import bootstrap_log
+    from tracechain.bootstrap import log as bootstrap_log
 
     settings = _settings()
     where = folder or bootstrap_log.log_signer_dir(settings)

@@ -41,7 +41,7 @@ def witness(
     """Speak C2SP tlog-witness: POST /add-checkpoint, and GET /ORIGIN-HASH/checkpoint."""
     if context.invoked_subcommand is not None:
         return
-    from tracechain import bootstrap_log
+    from tracechain.bootstrap import log as bootstrap_log
     from tracechain.cli.desk import serve_desk
     from tracechain.settings import Settings
 
@@ -72,7 +72,7 @@ def init(
     The keys are wrapped under the key-encryption key that the settings name, else under one that
     is made beside them.
     """
-    from tracechain import bootstrap_log
+    from tracechain.bootstrap import log as bootstrap_log
     from tracechain.settings import Settings
 
     if key_file.exists() or state.exists():

@@ -1,16 +1,14 @@
-"""The composition root: everything is made here, from one configuration, and closed here."""
+"""All parts of one process, made from one configuration, and closed."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-import grpc
 import structlog
 
 from tracechain.adapters.buckets import LocalBuckets
@@ -20,30 +18,19 @@ from tracechain.adapters.evidence.press import ReportProcess
 from tracechain.adapters.evidence.stamps import HttpTimeStamps
 from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.grouped import GroupedAudit, GroupedEvents, GroupedScans
-from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
-from tracechain.adapters.kek import Kek, kek_from_file, kek_from_text
-from tracechain.adapters.keys import HmacDigester, ServiceSecret, Vault
+from tracechain.adapters.jwks import HttpFetch
+from tracechain.adapters.keys import HmacDigester, ServiceSecret
 from tracechain.adapters.labels.press import PooledLabels
 from tracechain.adapters.load import Load
 from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.photos import PillowPhotos
-from tracechain.adapters.postgres import open_store as open_postgres
-from tracechain.adapters.postgres.archive import PostgresArchive
-from tracechain.adapters.postgres.citus import distribute
 from tracechain.adapters.press import Press
 from tracechain.adapters.proofs import GroupedProofs
-from tracechain.adapters.records import recall_from_json
 from tracechain.adapters.redis_buckets import SharedBuckets
 from tracechain.adapters.redis_cache import RedisCache
 from tracechain.adapters.redis_lanes import Lanes
 from tracechain.adapters.redis_url import connect
-from tracechain.adapters.sqlite import open_store
-from tracechain.adapters.sqlite.archive import SqliteArchive
-from tracechain.adapters.store_process import open_in_process
-from tracechain.adapters.tls import TlsFiles
 from tracechain.app.approving import Approving
-from tracechain.app.archive import Archive, StoreRefused
-from tracechain.app.archiving import Told
 from tracechain.app.assessing import Assessing
 from tracechain.app.auditing import Auditing
 from tracechain.app.authenticating import Authenticating
@@ -66,10 +53,8 @@ from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
 from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
-from tracechain.app.limits import Limits, MakeBuckets, Rates
+from tracechain.app.limits import Limits, MakeBuckets
 from tracechain.app.linking import Linking
-from tracechain.app.log import checking
-from tracechain.app.log.checking import LogReport
 from tracechain.app.log.openings import Openings
 from tracechain.app.log.published import PublishedLog
 from tracechain.app.log.sequencing import Sequencing
@@ -86,22 +71,18 @@ from tracechain.app.reporting import Reporting
 from tracechain.app.resolving import Resolver
 from tracechain.app.retaining import Retaining
 from tracechain.app.scanning import Scanning
-from tracechain.app.secrets import Rewrapped, Rewrapping, service_secret
+from tracechain.app.secrets import service_secret
 from tracechain.app.stories import Stories
-from tracechain.app.tokens import BearerTokens
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
-from tracechain.bootstrap_log import Vouching, open_vouching
-from tracechain.domain.address import is_loopback
-from tracechain.domain.approval import Act
+from tracechain.bootstrap.access import bearer_tokens, four_eyes, http_hosts, rates
+from tracechain.bootstrap.log import Vouching, open_vouching
+from tracechain.bootstrap.stores import clock, store_for, vault_for
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.keys import JudgeEarlier
-from tracechain.domain.log.note import Note
-from tracechain.domain.log.policy import Policy
 from tracechain.domain.rate import Rate
 from tracechain.domain.retention import Retention
 from tracechain.domain.scan import ScanRules
-from tracechain.domain.token import TokenIssuer
 from tracechain.rpc.admin import AdminServicer
 from tracechain.rpc.admission import Admission
 from tracechain.rpc.audit import AuditServicer
@@ -112,12 +93,11 @@ from tracechain.rpc.issuance import IssuanceServicer
 from tracechain.rpc.log import LogServicer
 from tracechain.rpc.openapi import OPENAPI_PATH, OpenApiDocument
 from tracechain.rpc.provenance import ProvenanceServicer
-from tracechain.rpc.server import RpcServer, Servicer
+from tracechain.rpc.server import Servicer
 from tracechain.rpc.supervision import SupervisionServicer
 from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 from tracechain.web.app import Site
-from tracechain.web.server import HttpServer
 from tracechain.web.site import Services, make_site
 
 _LOG = structlog.get_logger(__name__)
@@ -125,45 +105,6 @@ _LOG = structlog.get_logger(__name__)
 _PROOF_LINGER = 0.004
 # How often a process asks whether it is its turn to drop what is old, in seconds.
 _RETENTION_EVERY = 600.0
-
-
-def clock() -> int:
-    """Microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
-
-
-def vault_for(settings: Settings) -> Vault:
-    """The vault of the key-encryption keys that the settings name. Raises Unavailable."""
-    previous = settings.kek_previous.get_secret_value()
-    return Vault(_kek(settings), [kek_from_text(previous)] if previous else [])
-
-
-def _kek(settings: Settings) -> Kek:
-    if text := settings.kek.get_secret_value():
-        return kek_from_text(text)
-    if settings.kek_file is not None:
-        return kek_from_file(settings.kek_file, create=False)
-    return kek_from_file(settings.data_dir / "kek", create=True)
-
-
-def four_eyes(settings: Settings) -> list[Act]:
-    """The acts that need an approval. Raises Unavailable SETTING_INVALID for what is no act."""
-    names = [name.strip() for name in settings.four_eyes.split(",")]
-    try:
-        return [Act(name) for name in names if name]
-    except ValueError:
-        known = ", ".join(Act)
-        raise Unavailable("SETTING_INVALID", f"four_eyes takes {known}, with commas") from None
-
-
-async def rewrap(settings: Settings, *, dry: bool) -> Rewrapped:
-    """See tracechain.app.secrets.Rewrapping; on the store that the settings name."""
-    vault = vault_for(settings)
-    store = await store_for(settings, ScanRules())
-    try:
-        return await Rewrapping(store, vault, clock).run(dry=dry)
-    finally:
-        await store.close()
 
 
 @dataclass(slots=True)
@@ -221,49 +162,6 @@ class App:
         await self._labels.close()
         await self._reports.close()
         await self.store.close()
-
-
-async def store_for(settings: Settings, rules: ScanRules) -> Store:
-    """The store that the settings name. Raises Unavailable and DataCorrupted."""
-    open_it: Callable[[], Awaitable[Store]] = partial(
-        open_store, settings.store_path, rules, logs=settings.log
-    )
-    if url := settings.store_url.get_secret_value():
-        open_it = partial(
-            open_postgres,
-            url,
-            rules,
-            connections=settings.store_connections,
-            logs=settings.log,
-        )
-    return await (open_in_process(open_it) if settings.store_process else open_it())
-
-
-def open_archive(settings: Settings) -> Archive:
-    """The store that the settings name, as a whole; it is opened with each of its calls."""
-    url = settings.store_url.get_secret_value()
-    return PostgresArchive(url) if url else SqliteArchive(settings.store_path)
-
-
-async def check_log(
-    settings: Settings, told: Told, policy: Policy | None, kept: Sequence[Note]
-) -> LogReport:
-    """See tracechain.app.log.checking; of the store that the settings name."""
-    archive = open_archive(settings)
-    return await checking.check_log(archive, told, recall_from_json, policy, kept)
-
-
-async def distribute_store(settings: Settings, shards: int) -> tuple[list[str], list[str]]:
-    """See tracechain.adapters.postgres.citus. Raises StoreRefused STORE_EMBEDDED as well."""
-    return await distribute(server_of(settings), shards)
-
-
-def server_of(settings: Settings) -> str:
-    """The URL of PostgreSQL. Raises StoreRefused STORE_EMBEDDED where there is none."""
-    url = settings.store_url.get_secret_value()
-    if not url:
-        raise StoreRefused("STORE_EMBEDDED", "the embedded store lies on one machine, in one file")
-    return url
 
 
 async def build(settings: Settings, store: Store | None = None) -> App:
@@ -509,23 +407,6 @@ def time_stamps(settings: Settings) -> HttpTimeStamps | None:
     return HttpTimeStamps(settings.tsa_url, roots)
 
 
-def rates(settings: Settings) -> Rates:
-    """The limits that the settings name: what is 0 is none."""
-
-    def rate(count: float, seconds: float, burst: float) -> Rate | None:
-        return Rate(count / seconds, max(1, int(burst))) if count else None
-
-    s = settings
-    return Rates(
-        client=rate(s.client_codes_per_second, 1, 10 * s.client_codes_per_second),
-        looks=rate(s.client_looks_per_minute, 60, s.client_looks_per_minute),
-        party=rate(s.party_calls_per_second, 1, 10 * s.party_calls_per_second),
-        logins=rate(s.client_logins_per_minute, 60, s.client_logins_per_minute),
-        tries=rate(s.client_tries_per_hour, 3600, s.client_tries_per_hour / 3),
-        tries_at_code=rate(s.code_tries_per_hour, 3600, s.code_tries_per_hour / 3),
-    )
-
-
 async def _poll(
     what: str, refresh: Callable[[], Awaitable[object]], interval: float, *, at_once: bool = False
 ) -> None:
@@ -538,120 +419,3 @@ async def _poll(
             # The next round tries again; until then what is known stays good.
             _LOG.warning("poll_failed", what=what, reason=error.reason)
         await asyncio.sleep(interval)
-
-
-def http_hosts(settings: Settings) -> list[str]:
-    """The names that pages are served under: of codes, of this port, and what is set besides."""
-    own = settings.http_listen.rpartition(":")[0]
-    given = [name.strip() for name in settings.http_hosts.split(",")]
-    local = ["localhost", "127.0.0.1", "[::1]"] if is_loopback(settings.http_listen) else []
-    resolver = settings.resolver.partition(":")[0]
-    return [name for name in (resolver, own, *local, *given) if name]
-
-
-def bearer_tokens(
-    settings: Settings, fetch: HttpFetch, visibility: Visibility
-) -> BearerTokens | None:
-    """The tokens that the settings allow; None where they name no issuer."""
-    issuers = [
-        (
-            TokenIssuer(
-                one.issuer, one.audience, one.roles, frozenset(one.parties), one.party_claim,
-                one.role_claim, one.region_claim, one.skew_s * 1_000_000,
-            ),
-            IssuerSignatures(one.jwks_uri, one.algorithms, fetch),
-        )
-        for one in settings.oidc
-    ]  # fmt: skip
-    return BearerTokens(issuers, visibility, clock) if issuers else None
-
-
-def tls_files(settings: Settings) -> TlsFiles | None:
-    """The files of TLS that the settings name. Raises Unavailable TLS_INVALID."""
-    s = settings
-    if s.tls_cert is None and s.tls_key is None and not (s.tls_client_ca or s.mtls_listen):
-        return None
-    if s.tls_cert is None or s.tls_key is None:
-        raise Unavailable("TLS_INVALID", "TLS needs both tls_cert and tls_key")
-    if s.mtls_listen and s.tls_client_ca is None:
-        raise Unavailable("TLS_INVALID", "mtls_listen needs tls_client_ca: who signs the clients")
-    return TlsFiles(s.tls_cert, s.tls_key, s.tls_client_ca)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """The open ports of one process; 0 for one that is not."""
-
-    rpc: RpcServer
-    http: HttpServer | None
-
-    @property
-    def port(self) -> int:
-        """Where gRPC is."""
-        return self.rpc.port
-
-    @property
-    def http_port(self) -> int:
-        """Where HTTP is."""
-        return self.http.port if self.http else 0
-
-    @property
-    def mtls_port(self) -> int:
-        """Where gRPC is for clients with a certificate."""
-        return self.rpc.mtls_port
-
-    async def stop(self, grace: float) -> None:
-        """Takes nothing new, and gives what is under way `grace` seconds."""
-        ends = [self.rpc.stop(grace)]
-        if self.http is not None:
-            ends.append(self.http.stop(grace))
-        await asyncio.gather(*ends)
-
-
-async def serve(
-    app: App,
-    before_start: grpc.GenericRpcHandler | None = None,
-    *,
-    shared_port: bool = False,
-) -> Ports:
-    """Opens the ports of one process and serves. Raises Unavailable where one is taken, and for
-    TLS that cannot be.
-
-    `before_start` is a further handler: a benchmark measures beside the service's own methods.
-    With `shared_port` other processes may listen on the same ports.
-    """
-    s = app.settings
-    tls = tls_files(s)
-    server = RpcServer(
-        app.gate,
-        app.servicers,
-        s.listen,
-        max_message_bytes=s.max_message_bytes,
-        max_calls_per_connection=s.max_calls_per_connection,
-        allow_plaintext=s.allow_plaintext,
-        identity=tls,
-        mtls_listen=s.mtls_listen,
-        shared_port=shared_port,
-    )
-    if before_start is not None:
-        server.add(before_start)
-    http = None
-    if s.http_listen:
-        http = HttpServer(
-            app.site,
-            s.http_listen,
-            max_connections=s.http_connections,
-            # All come from the proxy where there is one: it has to see to that.
-            max_client_connections=0 if s.http_proxies else s.client_connections,
-            allow_plaintext=s.allow_plaintext,
-            tls=tls.context() if tls else None,
-            shared_port=shared_port,
-        )
-    await server.start()
-    if http is not None:
-        try:
-            await http.start()
-        except Unavailable:
-            await server.stop(0)
-            raise
-    return Ports(server, http)
