@@ -6,6 +6,7 @@ Nothing that is logged holds a code, a PIN, a key or a position; who adds a log 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import Literal
@@ -55,7 +56,9 @@ class _Lines(structlog.WriteLogger):
 
     def msg(self, message: str) -> None:
         with suppress(OSError, ValueError):
-            super().msg(message)
+            # Past Python's buffer: a line that was not taken would stay there, to be tried again
+            # at the end of the process and to fail that.
+            os.write(self._file.fileno(), f"{message}\n".encode(errors="backslashreplace"))
 
     log = debug = info = warn = warning = msg
     fatal = failure = err = error = critical = exception = msg

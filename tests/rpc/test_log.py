@@ -153,6 +153,7 @@ async def test_what_was_decided_about_a_batch(world: World) -> None:
         world.jilin.gln,
         1,
         [decisions_chain(lot.number), issuer_chain(lot.owner.gln)],
+        "00" * 32,
     )
     await world.app.store.append_fact(evidence)
     await published(world.app.store)
