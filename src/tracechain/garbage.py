@@ -13,7 +13,7 @@ import gc
 
 # Young objects that set off a collection, and how many collections go by until older objects are
 # looked at as well: the oldest are caches, which are in use and take long to look at.
-_YOUNG, _OLDER, _OLDEST = 5_000, 20, 1_000
+_YOUNG, _OLDER, _OLDEST = 5_000, 2, 10_000
 
 
 def settle() -> None:

@@ -19,7 +19,10 @@ from tracechain.app.proving import Claimed, Finding, Prover
 # each process of the pool: it has its next work when it ends one.
 _WIDTH = 64
 _ABREAST = 2
+# So many at once are proved where they are: the way to a process and back costs more than a few, and
+# a loop with time to spare has the time for some more.
 _ALONE = 2
+_FEW = 16
 
 
 class GroupedProofs:
@@ -30,6 +33,7 @@ class GroupedProofs:
     ) -> None:
         self._prover = prover
         self._pool = pool
+        self._linger = linger
         self._group: Grouper[Sequence[str], list[Finding]] = Grouper(
             joined(self._work),
             capacity=capacity,
@@ -51,7 +55,7 @@ class GroupedProofs:
         read = [self._prover.read(text) for text in texts]
         claimed = [item for item in read if isinstance(item, Claimed)]
         positions = None
-        if len(claimed) > _ALONE:
+        if len(claimed) > (_ALONE if self._linger() else _FEW):
             positions = await self._pool.run(
                 "positions",
                 {item.key.record.key_id: item.key.record for item in claimed}.values(),
