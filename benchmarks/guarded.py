@@ -6,19 +6,18 @@ that is called most. CaptureEvents asks for one: its twin believes everybody at 
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, MethodOptions
 from google.protobuf.descriptor_pool import Default
 
-from benchmarks.unrecorded import forgetful
 from tracechain import bootstrap
 from tracechain.app.limits import Limits, Rates
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Room
-from tracechain.rpc.gate import Gate
+from tracechain.rpc.gate import Gate, Guard
 from tracechain.v1 import annotations_pb2, capture_pb2, verification_pb2
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -39,6 +38,34 @@ class _Anybody:
         return self._principal
 
 
+class _NoRecord:
+    """Takes what a record would be made of, and makes none."""
+
+    principal: Principal | None = None
+    request: object = None
+
+    def call(self, peer: str) -> _NoRecord:
+        return _NoRecord()
+
+    async def look(self, principal: Principal) -> None:
+        return None
+
+    async def __aenter__(self) -> _NoRecord:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+class _Asking(Gate):
+    """Asks who calls, and writes nothing down: what records cost, `audit` measures."""
+
+    def guard(self, method: MethodDescriptor, servicer: object | None = None) -> Guard:
+        made = super().guard(method, servicer)
+        made._recorder = cast("Any", _NoRecord())
+        return made
+
+
 def twins(app: bootstrap.App, issuer: str) -> dict[str, tuple[Handler, Room]]:
     """Both by path, over the use cases of a running service."""
     services = {servicer.service.name: servicer for servicer in app.servicers}
@@ -54,7 +81,7 @@ def twins(app: bootstrap.App, issuer: str) -> dict[str, tuple[Handler, Room]]:
     limits = Limits(Rates(), lambda rule, rate: _none(rule))
     anybody = Gate(_Anybody(Principal(issuer, Role.ISSUER)), admission, limits, app.auditing)
     # What everybody may ask leaves no record; to ask who calls must not be billed for one.
-    asking = Gate(app.gate._authenticator, admission, app.gate._limits, forgetful(app))
+    asking = _Asking(app.gate._authenticator, admission, app.gate._limits, app.auditing)
     return {
         VERIFY: asking.method(_asking(), guarded),
         CAPTURE: anybody.method(events.methods_by_name["CaptureEvents"], capture),

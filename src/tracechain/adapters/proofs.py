@@ -19,8 +19,8 @@ from tracechain.app.proving import Claimed, Finding, Prover
 # each process of the pool: it has its next work when it ends one.
 _WIDTH = 64
 _ABREAST = 2
-# So many at once are proved where they are: the way to a process and back costs more than a few, and
-# a loop with time to spare has the time for some more.
+# So many at once are proved where they are: the way to a process and back costs more than these.
+# A loop with time to spare has it for some more.
 _ALONE = 2
 _FEW = 16
 
