@@ -13,19 +13,15 @@ from pathlib import Path
 from benchmarks import capture, log_proof
 from benchmarks.stand import Stand, stand
 from tracechain.adapters.sqlite import open_store
-from tracechain.app.ports import LogStore
+from tracechain.app.log.proofs import proof_of
 from tracechain.domain.log.checkpoint import Head
 from tracechain.domain.log.merkle import (
-    Range,
     consistency,
-    hashes,
     inclusion,
     leaf_hash,
-    nodes,
     verify_consistency,
     verify_inclusion,
 )
-from tracechain.domain.log.tiles import reader, tiles_of
 from tracechain.domain.scan import ScanRules
 
 _PER_CALL = 200
@@ -107,23 +103,16 @@ class _Verifier:
                 if head.size > self.head.size:
                     if self.head.size:
                         path = consistency(self.head.size, head.size)
-                        proof = await _proof(store, path, head.size)
+                        proof = await proof_of(store, path, head.size)
                         verify_consistency(
                             self.head.size, head.size, proof, self.head.root, head.root
                         )
                     index = dice.randrange(head.size)
                     (leaf,) = await store.read_leaves(index, index + 1)
-                    proof = await _proof(store, inclusion(index, head.size), head.size)
+                    proof = await proof_of(store, inclusion(index, head.size), head.size)
                     verify_inclusion(leaf_hash(leaf.entry), index, proof, head.root, head.size)
                     self.proofs += 2
                     self.head = head
                 await asyncio.sleep(0.05)
         finally:
             await store.close()
-
-
-async def _proof(store: LogStore, path: list[Range], size: int) -> list[bytes]:
-    needed = tiles_of(nodes(path), size)
-    contents = await store.read_tiles(needed)
-    found = {tile: content or b"" for tile, content in zip(needed, contents, strict=True)}
-    return hashes(path, reader(found, size))

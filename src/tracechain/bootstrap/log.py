@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import time_ns
 
-from tracechain.adapters.kek import kek_from_file, kek_from_text
-from tracechain.adapters.keys import Vault
 from tracechain.adapters.log.heads import FileHeads
 from tracechain.adapters.log.keys import KeyFile, make_key
 from tracechain.adapters.log.signer import ChildSigner, HttpSigner
@@ -19,6 +16,7 @@ from tracechain.app.log.collecting import Collecting
 from tracechain.app.log.publishing import Publishing
 from tracechain.app.log.witnessing import Witnessing
 from tracechain.app.ports import LogStore
+from tracechain.bootstrap.stores import clock, named_vault
 from tracechain.domain.errors import DataCorrupted, InvalidArgument
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.cosignature import Cosigner
@@ -31,22 +29,6 @@ from tracechain.web.server import HttpServer
 Asgi = Callable[..., Awaitable[None]]
 # A witness is asked by few; who holds connections and asks nothing is ended by the server.
 _CONNECTIONS = 256
-
-
-def _clock() -> int:
-    return time_ns() // 1000
-
-
-def log_vault(settings: Settings) -> Vault | None:
-    """The vault of the key-encryption keys that the settings name; None where they name none, and
-    one is kept beside the log's keys. Raises Unavailable."""
-    previous = settings.kek_previous.get_secret_value()
-    others = [kek_from_text(previous)] if previous else []
-    if text := settings.kek.get_secret_value():
-        return Vault(kek_from_text(text), others)
-    if settings.kek_file is not None:
-        return Vault(kek_from_file(settings.kek_file, create=False), others)
-    return None
 
 
 def log_signer_dir(settings: Settings) -> Path:
@@ -63,7 +45,7 @@ def make_log_signer(settings: Settings, folder: Path, origin: str) -> bool:
     """See tracechain.adapters.log.signer_folder.make_folder; `origin` may be empty."""
     types = key_types(cosignature=False)
     name = origin or log_origin(settings)
-    return make_folder(folder, name, types, log_vault(settings), _clock)
+    return make_folder(folder, name, types, named_vault(settings), clock)
 
 
 def log_keys(folder: Path) -> list[VerifierKey]:
@@ -73,14 +55,14 @@ def log_keys(folder: Path) -> list[VerifierKey]:
 
 def log_signer_desk(settings: Settings, folder: Path) -> Asgi:
     """A signer for other processes. Raises as `open_folder`, and DataCorrupted LOG_STATE_LOST."""
-    signing = open_folder(folder, log_vault(settings), _clock)
+    signing = open_folder(folder, named_vault(settings), clock)
     signing.latest()
     return signer_desk(signing)
 
 
 def adopt_checkpoint(settings: Settings, folder: Path, note: bytes) -> Checkpoint:
     """See tracechain.app.log.signing.Signing.adopt. Raises InvalidArgument MALFORMED_NOTE too."""
-    return open_folder(folder, log_vault(settings), _clock).adopt(Note.parse(note))
+    return open_folder(folder, named_vault(settings), clock).adopt(Note.parse(note))
 
 
 def make_witness(settings: Settings, name: str, file: Path, state: Path) -> list[VerifierKey]:
@@ -90,7 +72,7 @@ def make_witness(settings: Settings, name: str, file: Path, state: Path) -> list
     file.parent.mkdir(parents=True, exist_ok=True)
     state.mkdir(parents=True)
     made = KeyFile(file)
-    made.write(keys, log_vault(settings))
+    made.write(keys, named_vault(settings))
     return made.public()
 
 
@@ -109,11 +91,11 @@ def witness_app(
 ) -> Asgi:
     """A witness of these logs. Raises as `KeyFile.read`; DataCorrupted LOG_KEY_UNREADABLE where a
     key makes no cosignatures, LOG_STATE_LOST where the state is not of these keys."""
-    keys = KeyFile(file).read(log_vault(settings))
+    keys = KeyFile(file).read(named_vault(settings))
     cosigners = [key for key in keys if isinstance(key, Cosigner)]
     if len(cosigners) < len(keys):
         raise DataCorrupted("LOG_KEY_UNREADABLE", f"{file} has keys that make no cosignatures")
-    witnessing = Witnessing(cosigners, logs, FileHeads(state), _clock)
+    witnessing = Witnessing(cosigners, logs, FileHeads(state), clock)
     witnessing.check()
     return witness_desk(witnessing, logs)
 
@@ -158,7 +140,7 @@ def open_vouching(settings: Settings) -> Vouching:
     if settings.log_signer:
         signer = HttpSigner(settings.log_signer)
     else:
-        folder, vault = log_signer_dir(settings), log_vault(settings)
+        folder, vault = log_signer_dir(settings), named_vault(settings)
         signer = ChildSigner(
             greeting(folder, log_origin(settings), vault, settings.log_level, settings.log_format)
         )

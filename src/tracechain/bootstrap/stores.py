@@ -32,18 +32,25 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-def vault_for(settings: Settings) -> Vault:
-    """The vault of the key-encryption keys that the settings name. Raises Unavailable."""
-    previous = settings.kek_previous.get_secret_value()
-    return Vault(_kek(settings), [kek_from_text(previous)] if previous else [])
-
-
-def _kek(settings: Settings) -> Kek:
+def named_vault(settings: Settings) -> Vault | None:
+    """The vault of the key-encryption keys that the settings name; None where they name none, and
+    one is kept beside what it wraps. Raises Unavailable."""
     if text := settings.kek.get_secret_value():
-        return kek_from_text(text)
+        return Vault(kek_from_text(text), _previous(settings))
     if settings.kek_file is not None:
-        return kek_from_file(settings.kek_file, create=False)
-    return kek_from_file(settings.data_dir / "kek", create=True)
+        return Vault(kek_from_file(settings.kek_file, create=False), _previous(settings))
+    return None
+
+
+def vault_for(settings: Settings) -> Vault:
+    """The vault of the store's secrets. Raises Unavailable."""
+    own = settings.data_dir / "kek"
+    return named_vault(settings) or Vault(kek_from_file(own, create=True), _previous(settings))
+
+
+def _previous(settings: Settings) -> list[Kek]:
+    text = settings.kek_previous.get_secret_value()
+    return [kek_from_text(text)] if text else []
 
 
 async def store_for(settings: Settings, rules: ScanRules) -> Store:

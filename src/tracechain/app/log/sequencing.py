@@ -9,16 +9,13 @@ fencing number), not this loop's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-
-import structlog
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from tracechain.app.ports import Clock, LogStore
-from tracechain.domain.errors import TracechainError
 from tracechain.domain.log.checkpoint import Checkpoint, Head
 from tracechain.domain.log.note import Note
 
-_LOG = structlog.get_logger(__name__)
 # How long a lease runs, and how much of it must be left to be used once more, in microseconds.
 _LEASE = 10_000_000
 _LEFT = 5_000_000
@@ -26,12 +23,13 @@ _LEFT = 5_000_000
 _GROUP = 200
 _PAUSE = 600_000
 
-Publish = Callable[[int, Head], Awaitable[None]]
+Publish = Callable[[int, Head], Coroutine[Any, Any, None]]
 
 
 class Sequencing:
     """Continues the log as `holder`, a name that no other process has. `publish` gets the fencing
-    number and a tree that is larger than the published one, and may take its time."""
+    number and a tree that is larger than the published one, may take its time, and raises nothing:
+    a later turn tries again."""
 
     def __init__(
         self, store: LogStore, publish: Publish, clock: Clock, holder: str, *, group: int = _GROUP
@@ -91,14 +89,7 @@ class Sequencing:
 
     def _begin_publishing(self, fence: int, head: Head) -> None:
         self._next_checkpoint = self._clock() + _PAUSE
-        self._publishing = asyncio.create_task(self._published_or_told(fence, head))
-
-    async def _published_or_told(self, fence: int, head: Head) -> None:
-        try:
-            await self._publish(fence, head)
-        except TracechainError as error:
-            # A later turn tries again; until then the checkpoint before is what everybody has.
-            _LOG.error("checkpoint_failed", reason=error.reason, size=head.size)
+        self._publishing = asyncio.create_task(self._publish(fence, head))
 
     async def close(self) -> None:
         """Waits for the checkpoint that is being made."""
