@@ -216,7 +216,8 @@ async def test_the_timeout_is_for_all_tries_together(ask: Any, service: Any, fai
     assert 2 <= len(service.seen) <= 8
     left = [seen.time_remaining for seen in service.seen]
     assert left == sorted(left, reverse=True)
-    assert left[0] <= 0.4
+    # gRPC sends a timeout rounded up to whole milliseconds of three digits.
+    assert left[0] <= 0.41
 
 
 async def test_no_answer_in_time_is_an_error(ask: Any, service: Any) -> None:
