@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support.redis_group import RedisCluster, RedisSentinels
 from tests.support.redis_server import RedisServer, find_redis
@@ -24,7 +25,21 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(4, (os.cpu_count() or 1) + 1)
 
 
+class _Files(LoadFileScheduling):
+    """A file is one worker's, and those of a browser are one file: each worker would start one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return _BROWSER if file.startswith(_BROWSER) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Ours, where files are to be kept together."""
+    return _Files(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 # Folders whose tests share one service.
+_BROWSER = "tests/web/browser/"
 _SHARING = {Path(__file__).parent / name for name in ("hostile", "rpc", "web")}
 
 # ci: the same examples every time, so that a red build is red for everybody. dev: new examples
@@ -52,17 +67,18 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
     return make_token(tmp_path_factory.mktemp("softhsm"))
 
 
-@pytest.fixture(scope="session")
+# Not for the session: a dozen servers that watch each other keep busy, whoever needs them.
+@pytest.fixture(scope="module")
 def redis_cluster(redis_server: RedisServer) -> Iterator[RedisCluster]:
-    """One real Cluster for the session. A test that kills one of it must heal it."""
+    """One real Cluster for a file. A test that kills one of it must heal it."""
     group = RedisCluster()
     yield group
     group.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def redis_sentinels(redis_server: RedisServer) -> Iterator[RedisSentinels]:
-    """One real master with a copy under Sentinels for the session, to be healed likewise."""
+    """One real master with a copy under Sentinels for a file, to be healed likewise."""
     group = RedisSentinels()
     yield group
     group.stop()
