@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.bundles import policy_text, publishing
+from tests.support.log import earlier_batch_fact
 from tests.support.service import (
     Caller,
     Lot,
@@ -21,6 +22,7 @@ from tests.support.service import (
     received,
     refused,
     running_world,
+    second_node,
     shipped,
     unpacked,
 )
@@ -120,14 +122,18 @@ async def journey(logged: World) -> Journey:
 
 
 STORY = [
-    "key", "batch", "commissioning", "packing", "shipping / in_transit", "receiving", "unpacking",
-    "retail_selling / retail_sold", "recall", "evidence",
+    "key", "batch", "quantity", "commissioning", "packing", "shipping / in_transit", "receiving",
+    "unpacking", "retail_selling / retail_sold", "recall", "evidence",
 ]  # fmt: skip
 
 
 async def test_a_bottle_with_its_case(logged: World, journey: Journey) -> None:
     found, _ = await export(logged.operator, unit=journey.codes[2].uri)
     assert kinds(found) == STORY
+    assert [entry.about for entry in found.story[1:3]] == [
+        f"{journey.lot.gtin}/{journey.lot.lot}", "≤ 100",
+    ]  # fmt: skip
+    assert found.story[2].by == logged.issuer.gln
     assert str(found.manifest.subject) == f"unit:{journey.lot.epc(journey.codes[2])}"
     assert found.manifest.subject.title.zh == "白酒"
     chains = {chain.head.name: chain for chain in found.chains}
@@ -152,11 +158,22 @@ async def test_who_handled_the_goods_sees_no_quantity_and_his_own_texts(
 ) -> None:
     found, _ = await export(logged.shop, unit=journey.codes[2].uri)
     told = [entry for entry in found.story if entry.kind.value == "event"]
-    assert "batch" not in kinds(found)
+    assert not {"batch", "quantity"} & set(kinds(found))
     assert [entry.step for entry in told] == [
         "", "", "", "receiving", "unpacking", "retail_selling / retail_sold",
     ]  # fmt: skip
     assert {entry.by for entry in told[:3]} == {logged.issuer.gln}
+
+
+async def test_a_batch_whose_fact_tells_its_quantity_is_evidence_as_before(logged: World) -> None:
+    async with second_node(logged, log=False) as older:
+        lot = await older.lot()
+    batch = await logged.app.store.find_batch(lot.gtin, lot.lot)
+    assert batch is not None
+    await logged.app.store.append_fact(earlier_batch_fact(batch))
+    found, _ = await export(logged.issuer, batch=lot.name)
+    assert kinds(found) == ["key", "batch", "evidence"]
+    assert found.story[1].about == f"{lot.gtin}/{lot.lot} ≤ 100"
 
 
 async def test_earlier_exports_stay_sealed(logged: World, journey: Journey) -> None:

@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.support.bundles import TAMPERINGS, Made, made_bundle, policy_text
-from tests.support.service import World
+from tests.support.service import World, gln_of
 from tests.web.browser.conftest import ROOT, Surfer, shoot
 from tracechain.domain.evidence import wording
 from tracechain.domain.evidence.verification import verify_bundle
@@ -59,6 +59,7 @@ async def test_a_whole_bundle_and_its_story(page: Page, made: Made) -> None:
     for words in (*wording.PROVED, *wording.NOT_PROVED):
         assert words.zh in text
         assert words.en in text
+    assert f"{gln_of(1)} ≤ 1000" in text
     assert "1 late" in text
     await shoot(page, "evidence-good")
 

@@ -111,7 +111,7 @@ class Methods:
         *,
         request_id: str | None = None,
     ) -> Plan[ProvedVerdict]:
-        """The verdict on one scan, with the proof by the log that its issue was authorised.
+        """The verdict on one scan, with the proof by the log of its batch and its issuer's key.
 
         The proof is checked here, by the policy of `trust`, and its checkpoint against the one
         that is pinned there; a later one is pinned. Raises FalseProof where nothing is proved,

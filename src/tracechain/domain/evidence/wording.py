@@ -11,7 +11,7 @@ _T = LocalizedText
 KINDS: dict[FactKind, LocalizedText] = {
     FactKind.KEY: _T("签发密钥变更", "key of the issuer"),
     FactKind.BATCH: _T("批次登记", "batch registered"),
-    FactKind.QUANTITY: _T("授权数量提高", "quantity raised"),
+    FactKind.QUANTITY: _T("数量授权", "quantity authorised"),
     FactKind.EVENT: _T("追溯事件", "event"),
     FactKind.RECALL: _T("召回或封存", "recall or block"),
     FactKind.RECALL_LIFTED: _T("召回解除", "recall lifted"),
