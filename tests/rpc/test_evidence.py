@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pypdfium2
 import pytest
 import pytest_asyncio
 
@@ -30,6 +31,7 @@ from tests.support.time_stamps import Authority, running_authority
 from tracechain.adapters.evidence.press import ReportProcess
 from tracechain.adapters.evidence.stamps import read_roots, stamped_time
 from tracechain.domain.batch_key import derived
+from tracechain.domain.evidence.archive import unpack
 from tracechain.domain.evidence.report import Report as PaperReport
 from tracechain.domain.evidence.verification import Verified, verify_bundle
 from tracechain.domain.log.checkpoint import Head
@@ -142,15 +144,21 @@ async def test_a_bottle_with_its_case(logged: World, journey: Journey) -> None:
     ]  # fmt: skip
     case = chains[journey.case]
     # The inspection of the case, once the bottle was out of it, is there and sealed.
-    assert (case.leaves, case.opened) == (5, 4)
+    assert (case.leaves, case.sealed, case.without_text) == (5, 1, 0)
     assert found.manifest.unlogged == (journey.lot.uri,)
     assert found.accepted.witnessed.keys() == {"w0", "w1", "w2"}
 
 
 async def test_the_issuer_reads_what_names_his_goods(logged: World, journey: Journey) -> None:
-    found, _ = await export(logged.issuer, unit=journey.codes[2].uri)
+    found, data = await export(logged.issuer, unit=journey.codes[2].uri)
     # That the shop received the case is told, and by whom; the text of that names no goods of his.
     assert kinds(found) == ["event" if name == "receiving" else name for name in STORY]
+    # Sealed is another thing than told without its text, and both are counted, on paper too.
+    assert [chain.without_text for chain in found.chains] == [0, 1, 0]
+    sealed = found.chains[1].sealed - found.chains[1].late
+    assert sealed > 0
+    paper = pypdfium2.PdfDocument(unpack(data)["report.pdf"])[0].get_textpage().get_text_bounded()
+    assert f"未公开条目 sealed entries: {sealed}, 未附原文的事件 events without text: 1" in paper
 
 
 async def test_who_handled_the_goods_sees_no_quantity_and_his_own_texts(
@@ -182,7 +190,7 @@ async def test_earlier_exports_stay_sealed(logged: World, journey: Journey) -> N
     before, after = found.chains[0], again.chains[0]
     assert before.head.name == journey.lot.name
     assert after.leaves == before.leaves + 1
-    assert after.opened == before.opened
+    assert after.leaves - after.sealed == before.leaves - before.sealed
 
 
 @pytest.mark.parametrize("spelling", ["uri", "digits"])

@@ -32,7 +32,8 @@ def made() -> Made:
 def test_a_whole_bundle_is_accepted(made: Made) -> None:
     found = verify_bundle(made.data, POLICY)
     assert found.export_index == made.export
-    assert [(c.leaves, c.opened, c.late) for c in found.chains] == [(1, 1, 0), (8, 7, 1), (2, 2, 0)]
+    counts = [(c.leaves, c.sealed, c.without_text, c.late) for c in found.chains]
+    assert counts == [(1, 0, 0, 0), (8, 1, 1, 1), (2, 0, 1, 0)]
     assert dict(found.accepted.witnessed).keys() == {"w0", "w1", "w2"}
     assert [one.kind.value for one in found.story] == [
         "key", "batch", "quantity", "recall", "event", "event", "event", "event", "evidence",
