@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ def export(
             "(divisions/REGION/reports/ID), with its goods."
         ),
     ] = "",
+    request_id: Annotated[str, typer.Option(help="Kept with the record of the call.")] = "",
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
     as_json: AsJson = False,
@@ -61,7 +63,8 @@ def export(
     if out.exists():
         raise Stop("FILE_EXISTS", f"{out} exists; nothing is written over", "Name another.")
     with Connection(server, api_key) as to, progress() as bar:
-        answers = to.provenance.ExportEvidence(pb.ExportEvidenceRequest(**named), timeout=None)
+        wanted = pb.ExportEvidenceRequest(**named, request_id=request_id or uuid.uuid4().hex)
+        answers = to.provenance.ExportEvidence(wanted, timeout=None)
         first = next(answers)
         task = bar.add_task("receiving", total=first.size_bytes)
         data = bytearray()
