@@ -125,9 +125,10 @@ async def test_a_change_is_recorded_with_what_was_and_what_is(world: World) -> N
     recalled = await lot.recall()
     since = now()
     await world.issuer.supervision.LiftRecall(
-        supervision_pb2.LiftRecallRequest(name=recalled.name, reason="checked")
+        supervision_pb2.LiftRecallRequest(name=recalled.name, reason="checked", request_id="lift 1")
     )
     found = await the_one(world, since, "SupervisionService.LiftRecall")
+    assert found.request_id == "lift 1"
     assert dict(found.old_values) == {"lift_time": ""}
     assert found.new_values["lift_time"].startswith("20")
 
