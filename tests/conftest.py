@@ -20,6 +20,10 @@ from tests.support.service import running_world
 from tests.support.softhsm import Token, make_token
 
 
+_BROWSER = "tests/web/browser/"
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: some always wait, for a disk, a process or a clock."""
     return min(4, (os.cpu_count() or 1) + 1)
@@ -33,13 +37,13 @@ class _Files(LoadFileScheduling):
         return _BROWSER if file.startswith(_BROWSER) else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     """Ours, where files are to be kept together."""
     return _Files(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 # Folders whose tests share one service.
-_BROWSER = "tests/web/browser/"
 _SHARING = {Path(__file__).parent / name for name in ("hostile", "rpc", "web")}
 
 # ci: the same examples every time, so that a red build is red for everybody. dev: new examples
