@@ -19,7 +19,6 @@ from tests.support.redis_server import RedisServer, find_redis
 from tests.support.service import running_world
 from tests.support.softhsm import Token, make_token
 
-
 _BROWSER = "tests/web/browser/"
 
 
