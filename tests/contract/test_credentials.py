@@ -17,6 +17,7 @@ from tests.support.certificates import certified
 from tests.support.service import gln_of
 from tests.support.stores import party
 from tracechain.app.credentials import Credentials
+from tracechain.app.known_callers import KnownCallers
 from tracechain.app.last_use import LastUses
 from tracechain.app.ports import Store
 from tracechain.app.visibility import Visibility
@@ -38,8 +39,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.uses = LastUses(self.store, lambda: self.now)
+        self.known = KnownCallers(lambda: self.now, os.urandom)
         self.credentials = Credentials(
-            self.store, Visibility(self.store), lambda: self.now, os.urandom, self.uses
+            self.store, Visibility(self.store), lambda: self.now, os.urandom, self.uses, self.known
         )
         self.number = itertools.count(1).__next__
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
 from tracechain.adapters.tls import TlsFiles
+from tracechain.app.known_callers import KnownCallers
 from tracechain.app.limits import Rates
 from tracechain.app.tokens import BearerTokens
 from tracechain.app.visibility import Visibility
@@ -44,7 +45,7 @@ def rates(settings: Settings) -> Rates:
 
 
 def bearer_tokens(
-    settings: Settings, fetch: HttpFetch, visibility: Visibility
+    settings: Settings, fetch: HttpFetch, visibility: Visibility, known: KnownCallers
 ) -> BearerTokens | None:
     """The tokens that the settings allow; None where they name no issuer."""
     issuers = [
@@ -57,7 +58,7 @@ def bearer_tokens(
         )
         for one in settings.oidc
     ]  # fmt: skip
-    return BearerTokens(issuers, visibility, clock) if issuers else None
+    return BearerTokens(issuers, visibility, clock, known) if issuers else None
 
 
 def http_hosts(settings: Settings) -> list[str]:

@@ -51,6 +51,7 @@ from tracechain.app.facts import (
 from tracechain.app.issuing import Issuing
 from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
+from tracechain.app.known_callers import KnownCallers
 from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets
@@ -224,7 +225,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     await keyring.refresh()
     fetch = HttpFetch()
     uses = LastUses(store, clock)
-    credentials = Credentials(store, visibility, clock, os.urandom, uses)
+    known = KnownCallers(clock, os.urandom)
+    credentials = Credentials(store, visibility, clock, os.urandom, uses, known)
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
     stories = Stories(store)
@@ -330,7 +332,8 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     admission = Admission(
         settings.max_calls, settings.max_streams, settings.client_calls, settings.client_streams
     )
-    authenticating = Authenticating(credentials, bearer_tokens(settings, fetch, visibility))
+    tokens = bearer_tokens(settings, fetch, visibility, known)
+    authenticating = Authenticating(credentials, tokens, known)
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
         Services(
