@@ -56,7 +56,8 @@ class Credentials:
         self._uses = uses
         self._known = known
         self._believed: dict[str, tuple[int, Credential | None]] = {}
-        self._loads: dict[str, asyncio.Task[Credential | None]] = {}
+        # Look-ups under way, and when they began.
+        self._loads: dict[str, tuple[int, asyncio.Task[Credential | None]]] = {}
 
     async def create(
         self,
@@ -227,26 +228,29 @@ class Credentials:
             if age >= _RENEWED and credential_id not in self._loads:
                 self._begin(credential_id, now)
             return known[1]
-        load = self._loads.get(credential_id) or self._begin(credential_id, now)
+        began, load = self._loads.get(credential_id, (0, None))
+        # What a slow one has read may be as old as it is.
+        if load is None or now - began >= _BELIEVED:
+            load = self._begin(credential_id, now)
         return await asyncio.shield(load)
 
     def _begin(self, credential_id: str, now: int) -> asyncio.Task[Credential | None]:
         load = asyncio.create_task(self._load(credential_id, now))
-        self._loads[credential_id] = load
-        load.add_done_callback(lambda done: self._end(credential_id, done))
+        self._loads[credential_id] = (now, load)
+        load.add_done_callback(lambda done: self._end(credential_id, now, done))
         return load
 
     async def _load(self, credential_id: str, now: int) -> Credential | None:
         credential = await self._directory.get_credential(credential_id)
         # Unless it was changed meanwhile: then this is what it was before.
-        if self._loads.get(credential_id) is asyncio.current_task():
+        if self._loads.get(credential_id) == (now, asyncio.current_task()):
             if len(self._believed) >= _MAX_BELIEVED:
                 self._believed.clear()
             self._believed[credential_id] = (now, credential)
         return credential
 
-    def _end(self, credential_id: str, load: asyncio.Task[Credential | None]) -> None:
-        if self._loads.get(credential_id) is load:
+    def _end(self, credential_id: str, began: int, load: asyncio.Task[Credential | None]) -> None:
+        if self._loads.get(credential_id) == (began, load):
             del self._loads[credential_id]
         if not load.cancelled():
             # Where all callers have left, its failure is nobody's.
