@@ -31,6 +31,9 @@ class _Anybody:
     def __init__(self, principal: Principal) -> None:
         self._principal = principal
 
+    def known(self, text: str) -> Principal:
+        return self._principal
+
     async def bearer(self, text: str) -> Principal:
         return self._principal
 

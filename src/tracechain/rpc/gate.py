@@ -47,6 +47,10 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class Authenticator(Protocol):
     """Turns what a call carries into a principal."""
 
+    def known(self, text: str) -> Principal | None:
+        """Whom `authorization: Bearer {text}` made a moment ago; None where `bearer` has to find
+        it out."""
+
     async def bearer(self, text: str) -> Principal:
         """The principal of `authorization: Bearer {text}`. Raises Unauthenticated, Unavailable."""
 
@@ -236,8 +240,17 @@ class Guard:
     async def caller(self, shown: Shown, client: str, record: Recording) -> Principal:
         """Who calls, by what he shows; `record` is told as soon as it is known, and his party is
         charged. Raises Unauthenticated, PermissionDenied, ResourceExhausted and Unavailable."""
-        with self.meter.login(client):
-            principal = record.principal = await self._principal(shown)
+        self.meter.login(client)
+        scheme, _, text = shown.authorization.partition(" ")
+        text = text.strip() if scheme.lower() == "bearer" else ""
+        principal = self._authenticator.known(text) if text else None
+        if principal is None:
+            try:
+                principal = await self._found_out(text, shown)
+            except Unauthenticated:
+                self.meter.wrong_login(client)
+                raise
+        record.principal = principal
         self.meter.party(principal.party_gln)
         if self._roles is None or principal.role not in self._roles:
             raise PermissionDenied("ROLE_NOT_ALLOWED", f"the role {principal.role} may not do this")
@@ -247,17 +260,16 @@ class Guard:
             )
         return principal
 
-    async def _principal(self, shown: Shown) -> Principal:
+    async def _found_out(self, text: str, shown: Shown) -> Principal:
+        if text:
+            return await self._authenticator.bearer(text)
         if not shown.authorization and (certificate := shown.certificate()):
             return await self._authenticator.certificate(certificate)
-        scheme, _, text = shown.authorization.partition(" ")
-        if scheme.lower() != "bearer" or not text:
-            raise Unauthenticated(
-                "MISSING_CREDENTIAL",
-                "send `authorization: Bearer {API key or token}` with the call, or show a client "
-                "certificate",
-            )
-        return await self._authenticator.bearer(text.strip())
+        raise Unauthenticated(
+            "MISSING_CREDENTIAL",
+            "send `authorization: Bearer {API key or token}` with the call, or show a client "
+            "certificate",
+        )
 
     def status(self, error: Exception) -> Trailers:
         """What the caller is told of an error."""
