@@ -18,6 +18,12 @@ from tests.support.redis_server import RedisServer, find_redis
 from tests.support.service import running_world
 from tests.support.softhsm import Token, make_token
 
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some always wait, for a disk, a process or a clock."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 # Folders whose tests share one service.
 _SHARING = {Path(__file__).parent / name for name in ("hostile", "rpc", "web")}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.support.processes import children
+from tests.support.processes import running
 from tracechain.adapters.kek import LocalKek
 from tracechain.adapters.keys import Vault
 from tracechain.adapters.press import SMALL, Press
@@ -45,9 +45,9 @@ async def press() -> AsyncIterator[Press]:
     await made.close()
 
 
-def _presses(pid: int) -> list[int]:
+def _presses(pid: int) -> set[int]:
     """Children of a process that are its press."""
-    return [c for c in children(pid) if b"crypto_child" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    return running("crypto_child", pid)
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

@@ -80,27 +80,26 @@ def test_workers_share_the_port_and_a_dead_one_is_replaced(tmp_path: Path) -> No
     assert len(_log(tmp_path, "stopped")) == 2
 
 
-def test_workers_share_the_port_of_the_pages(tmp_path: Path) -> None:
-    with serving(tmp_path, "--workers", "2") as (_, _address):
+def test_workers_share_both_ports_with_nobody_else_and_do_not_outlive_their_supervisor(
+    tmp_path: Path,
+) -> None:
+    with serving(tmp_path, "--workers", "2") as (process, address):
         assert _eventually(lambda: len(_log(tmp_path, "serving")) == 2)
         ports = {entry["http_port"] for entry in _log(tmp_path, "serving")}
         assert len(ports) == 1
-        (port,) = ports
+        pages = f"127.0.0.1:{ports.pop()}"
         # One connection each: the kernel gives them to either of the workers.
         for _ in range(8):
-            assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=60).text == "ok\n"
-        other = start(
-            ["serve", "--listen", "127.0.0.1:0", "--http-listen", f"127.0.0.1:{port}", "--json"],
-            tmp_path / "b",
-        )
-        other.communicate(timeout=60)
-        assert other.returncode == 1
-    assert '"PORT_TAKEN"' in (tmp_path / "b" / "log").read_text()
-
-
-def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
-    with serving(tmp_path, "--workers", "2") as (process, _):
-        assert _eventually(lambda: len(_log(tmp_path, "serving")) == 2)
+            assert httpx.get(f"http://{pages}/healthz", timeout=60).text == "ok\n"
+        for name, listen, http_listen in (("a", address, ""), ("b", "127.0.0.1:0", pages)):
+            other = start(
+                ["serve", "--listen", listen, "--http-listen", http_listen, "--workers", "2",
+                 "--json"],
+                tmp_path / name,
+            )  # fmt: skip
+            other.communicate(timeout=60)
+            assert other.returncode == 1
+            assert '"PORT_TAKEN"' in (tmp_path / name / "log").read_text()
         pids = [int(str(entry["pid"])) for entry in _log(tmp_path, "serving")]
         process.kill()
         process.wait(60)
@@ -121,16 +120,6 @@ def test_a_port_that_is_taken_is_said_to_be(tmp_path: Path) -> None:
         assert process.returncode == 1
     failures = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [failure["error"]["reason"] for failure in failures] == ["PORT_TAKEN"] * 2
-
-
-def test_two_services_never_share_a_port_unasked(tmp_path: Path) -> None:
-    with serving(tmp_path / "a", "--workers", "2") as (_, address):
-        other = start(
-            ["serve", "--listen", address, "--http-listen", "", "--workers", "2", "--json"],
-            tmp_path / "b",
-        )
-        other.communicate(timeout=60)
-        assert other.returncode == 1
 
 
 def test_workers_speak_tls_to_the_command_line_with_and_without_its_certificate(

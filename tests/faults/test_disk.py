@@ -49,7 +49,8 @@ from tracechain.v1 import (
     verification_pb2,
 )
 
-BUSY = 0.4
+# Many times what a call takes, also on a busy machine: who waited for a lock is told apart by it.
+BUSY = 2.0
 FULL = {"STORE_FULL", "STORE_UNAVAILABLE"}
 
 
@@ -331,7 +332,7 @@ async def test_whoever_waits_for_a_lock_waits_once_and_not_for_all_before_him(
         started = time.monotonic()
         lost = await asyncio.gather(*(refused(claim(n)) for n in range(20)))
         # Twenty of them, one after the other, would take twenty times as long.
-        assert time.monotonic() - started < 5 * BUSY
+        assert time.monotonic() - started < 10 * BUSY
         assert {one.reason for one in lost} == {"STORE_BUSY"}
     assert (await claim(0)).status == verification_pb2.CLAIM_STATUS_CLAIMED
 

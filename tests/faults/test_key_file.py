@@ -55,7 +55,7 @@ def test_of_many_who_start_at_once_all_have_the_same_key(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whoever makes it is slow: all others come in between.
-    real, barrier = os.fdopen, threading.Barrier(8, timeout=10)
+    real, barrier = os.fdopen, threading.Barrier(8, timeout=60)
     found: list[str] = []
     refused: list[Unavailable] = []
 

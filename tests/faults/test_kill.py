@@ -21,7 +21,7 @@ import grpc
 import pytest
 
 from tests.support.node import Node, Nursery, kill
-from tests.support.service import Lot, event, gtin_of, reasons
+from tests.support.service import TIMEOUT, Lot, event, gtin_of, reasons
 from tracechain.v1 import (
     admin_pb2,
     capture_pb2,
@@ -92,7 +92,7 @@ class Load:
         wanted = self.ledger.acknowledged + answers
         while self.ledger.acknowledged < wanted:
             self.ledger.moved.clear()
-            await asyncio.wait_for(self.ledger.moved.wait(), 20)
+            await asyncio.wait_for(self.ledger.moved.wait(), TIMEOUT)
         await asyncio.sleep(pause)
         await self.node.kill()
         await asyncio.gather(*tasks)

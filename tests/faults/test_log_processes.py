@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 
 from tests.support.command import start
-from tests.support.processes import children
+from tests.support.ports import free_port
+from tests.support.processes import running
+from tests.support.service import TIMEOUT
 from tracechain.app.log.proofs import consistency_proof
 from tracechain.bootstrap import log as bootstrap_log
 from tracechain.domain.log.checkpoint import Checkpoint
@@ -44,7 +46,7 @@ def end(*processes: subprocess.Popen[str], by: signal.Signals) -> None:
     for process in processes:
         if process.poll() is None:
             process.send_signal(by)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 async def facts(world: Any, count: int) -> int:
@@ -53,7 +55,7 @@ async def facts(world: Any, count: int) -> int:
         await world.app.store.append_fact(
             evidence_fact(f"e{n}", "unit", "", 1 + n, [n + 1], "00" * 32)
         )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT):
         while (await world.app.store.pending_facts())[0]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return int((await world.app.store.log_head()).size)
@@ -61,7 +63,7 @@ async def facts(world: Any, count: int) -> int:
 
 async def published(world: Any, size: int) -> Note:
     """The published checkpoint, once it is of this size or larger."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             note = await world.app.store.get_checkpoint()
             if note and Checkpoint.parse((found := Note.parse(note)).text).size >= size:
@@ -71,11 +73,7 @@ async def published(world: Any, size: int) -> Note:
 
 def signers() -> set[int]:
     """Signers that this process started: those of other tests' services too."""
-    return {
-        pid
-        for pid in children(os.getpid())
-        if b"log.signer_child" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
+    return running("log.signer_child", os.getpid())
 
 
 async def test_a_signer_and_a_witness_that_are_killed_lose_nothing(
@@ -101,7 +99,7 @@ async def test_a_signer_and_a_witness_that_are_killed_lose_nothing(
         told = ["--policy", str(policy), "--listen", listen, "--json"]
         return start(["witness", *where, *told], tmp_path / "witnessing")
 
-    running = [signer(), witness("127.0.0.1:0")]
+    running = [signer(), witness(f"127.0.0.1:{free_port()}")]
     try:
         socket, address = await began(*running)
         # Both of its keys are asked for, at one address.

@@ -22,6 +22,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.service import (
+    TIMEOUT,
     Lot,
     World,
     event,
@@ -561,7 +562,7 @@ async def test_a_recall_that_was_kept_and_not_answered_is_seen_everywhere_once_r
         await refused(recall(g))
         await recall(g)
         assert reasons(await world.verify(g.codes[0].uri, "device"))[0] == "RECALLED_BATCH"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TIMEOUT):
             while outcome(await other.verify(g.codes[0].uri, "device")) == "GENUINE":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert reasons(await other.verify(g.codes[0].uri, "device"))[0] == "RECALLED_BATCH"

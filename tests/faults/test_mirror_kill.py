@@ -30,7 +30,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
                 process.communicate()
             assert_whole(copy)
         last = start([*arguments, "--once", "--json"], tmp_path)
-        assert last.wait(timeout=60) == 0, (tmp_path / "log").read_text()
+        assert last.wait(timeout=120) == 0, (tmp_path / "log").read_text()
         last.communicate()
         assert_whole(copy)
         assert {path for path in kept(copy) if ".p/" not in path} == {
@@ -40,7 +40,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
 
 def _wait_for(server: LogServer, requests: int) -> None:
     """Until so many more things were asked for."""
-    goal, end = len(server.asked) + requests, time.monotonic() + 30
+    goal, end = len(server.asked) + requests, time.monotonic() + 120
     while len(server.asked) < goal:
         assert time.monotonic() < end
         time.sleep(0.001)

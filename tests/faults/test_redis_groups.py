@@ -122,10 +122,12 @@ async def test_a_master_that_is_killed_under_load_costs_no_answer(
         assert "RECALLED_BATCH" in reasons(await one.verify(code.uri, "device"))
     for code in codes[LOTS:]:
         while "RECALLED_BATCH" not in reasons(await two.verify(code.uri, "device")):
-            assert time.monotonic() - shown_at < MEMORY_MS / 1000 + 1.0
+            # Its own memory is that short; what Redis had would be believed twice as long as this.
+            assert time.monotonic() - shown_at < PATIENCE
             await asyncio.sleep(0.01)
 
     # While nobody holds it, after somebody does, and after the dead one is back.
+    await until(lambda: load.answered > before + 20)
     await until(lambda: len(group.masters()) == masters)
     assert load.wrong == []
     for lot in held or lots[:LOTS]:
@@ -140,11 +142,12 @@ async def test_a_master_that_is_killed_under_load_costs_no_answer(
     while "RECALLED_BATCH" not in reasons(await two.verify(codes[0].uri, "device")):
         assert time.monotonic() - shown_at < PATIENCE * 3
         await asyncio.sleep(0.01)
+    after = load.answered
+    await until(lambda: load.answered > after + 20)
     load.over = True
     await running
     wrong = [said for said in load.wrong if "RECALLED_BATCH" not in said]
     assert wrong == []
-    assert load.answered > before + 100
 
 
 def group_forgets(group: RedisGroup, number: int) -> None:

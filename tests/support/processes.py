@@ -6,6 +6,18 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def running(module: str, pid: int) -> set[int]:
+    """Those of them that run a module of ours whose name ends like this."""
+    found = set()
+    for child in children(pid):
+        # One that ended meanwhile has no command line.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            if any(word.decode().endswith(f".{module}") for word in words):
+                found.add(child)
+    return found
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process started and that are still there."""
     found = []

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.node import Node, Nursery
-from tests.support.service import Lot, gtin_of, reasons
+from tests.support.service import TIMEOUT, Lot, gtin_of, reasons
 from tracechain.v1 import admin_pb2, issuance_pb2, party_pb2, verification_pb2
 
 PROCESSES = 4
@@ -26,6 +26,8 @@ class Fleet:
 
     nodes: list[Node]
     made: int = 0
+    slowest: float = 0.0
+    """Seconds of the slowest scan so far: what this machine, as busy as it is, takes for one."""
 
     async def goods(self) -> tuple[Lot, issuance_pb2.Code]:
         """A batch of its own and a code of it, which every process has in its memory."""
@@ -53,23 +55,30 @@ class Fleet:
         (code,) = await lot.issue(1)
         return lot, code
 
-    async def shown(self, code: str, reason: str, seconds: float = 20.0) -> float:
+    async def shown(self, code: str, reason: str, seconds: float = TIMEOUT) -> float:
         """Seconds until the last process shows a reason, each asked again and again."""
         start = time.monotonic()
 
         async def one(node: Node) -> None:
-            while reason not in await scanned(node, code):  # noqa: ASYNC110
+            while reason not in await self.scanned(node, code):  # noqa: ASYNC110
                 await asyncio.sleep(0.002)
 
         async with asyncio.timeout(seconds):
             await asyncio.gather(*(one(node) for node in self.nodes))
         return time.monotonic() - start
 
+    async def scanned(self, node: Node, code: str) -> list[str]:
+        """The reasons of a process's verdict, which it took so long to give."""
+        start = time.monotonic()
+        found = await scanned(node, code)
+        self.slowest = max(self.slowest, time.monotonic() - start)
+        return found
+
     async def recall(self, number: int) -> float:
         """Seconds from a recall's return at one process until the last shows it."""
         lot, code = await self.goods()
         for node in self.nodes:
-            assert "RECALLED_BATCH" not in await scanned(node, code.uri)
+            assert "RECALLED_BATCH" not in await self.scanned(node, code.uri)
         await lot.recall(self.nodes[number % len(self.nodes)].issuer)
         return await self.shown(code.uri, "RECALLED_BATCH")
 
