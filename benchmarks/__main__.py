@@ -37,23 +37,23 @@ from benchmarks.backends import SQLITE
 _ONE = (SQLITE,)
 RESULTS = Path(__file__).parent / "results.json"
 MEASURES: dict[str, tuple[Callable[[], dict[str, object]], Callable[[], dict[str, object]]]] = {
-    "verify": (verify.measure, lambda: verify.measure(500, 1, 0.5, _ONE)),
+    "verify": (verify.measure, lambda: verify.measure(100, 1, 0.3, _ONE)),
     "issue": (issue.measure, lambda: issue.measure(20_000, 20_000)),
-    "labels": (labels.measure, lambda: labels.measure(24, 48)),
+    "labels": (labels.measure, lambda: labels.measure(8, 16)),
     "capture": (capture.measure, lambda: capture.measure(1000, 20)),
     "bundle": (bundle.measure, lambda: bundle.measure(10, 2)),
     "mutations": (mutations.measure, lambda: mutations.measure(300)),
     "log": (log.measure, lambda: log.measure(600, 1, 2000)),
     "audit": (audit.measure, lambda: audit.measure(60, 1, (SQLITE,))),
-    "auth": (auth.measure, lambda: auth.measure(200, 1)),
+    "auth": (auth.measure, lambda: auth.measure(60, 1)),
     "recall": (recall.measure, lambda: recall.measure(3)),
     "size": (size.measure, lambda: size.measure(4)),
-    "growth": (growth.measure, lambda: growth.measure((500, 1000), 25, None, _ONE)),
-    "scale": (scale.measure, lambda: scale.measure(400, 500, 1000, 4)),
-    "web": (web.measure, lambda: web.measure(300, 1)),
+    "growth": (growth.measure, lambda: growth.measure((200, 400), 10, None, _ONE)),
+    "scale": (scale.measure, lambda: scale.measure(100, 200, 400, 2, 20)),
+    "web": (web.measure, lambda: web.measure(100, 1)),
     "page": (page.measure, lambda: page.measure(1, ["slow_4g"])),
-    "limits": (limits.measure, lambda: limits.measure(1.0, 1, 300, 2000)),
-    "overload": (overload.measure, lambda: overload.measure(1.0, 2000, 3, _ONE)),
+    "limits": (limits.measure, lambda: limits.measure(0.5, 1, 100, 400)),
+    "overload": (overload.measure, lambda: overload.measure(0.5, 500, 3, _ONE)),
 }
 
 

@@ -54,8 +54,9 @@ LIMIT = 100
 TIMES = 10
 GUESSES = 1_000_000
 _PER_CALL = 1000
-# Seconds in which a greedy client uses up what it may have at once, before its neighbour begins.
-_LEAD = 3.0
+# Seconds in which a greedy client uses up what it may have at once (ten seconds' worth, at ten
+# times its limit), before its neighbour begins.
+_LEAD = 1.5
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SIGNATURE, _MAC = 64, 10
 HIGH = {

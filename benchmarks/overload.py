@@ -47,7 +47,7 @@ def _on(backend: Backend, seconds: float, calls: int, times: int) -> dict[str, o
         bodies = [r.SerializeToString() for r in requests(made, "OVERLOAD", calls)]
         drive(made.port, VERIFY, bodies[:2000], server=made.pids)
         peak = drive(made.port, VERIFY, bodies, server=made.pids)
-        light = arrivals(peak.rate * _LIGHT_SHARE, 3.0)
+        light = arrivals(peak.rate * _LIGHT_SHARE, min(3.0, 2 * seconds))
         calm = drive(made.port, VERIFY, _cycle(bodies, len(light)), plan=light, server=made.pids)
         plan = arrivals(peak.rate * times, seconds)
         with _Memory(made) as memory:
@@ -61,7 +61,7 @@ def _on(backend: Backend, seconds: float, calls: int, times: int) -> dict[str, o
                 connections=CONNECTIONS // generators.count,
                 patience=_PATIENCE,
             )
-        light = arrivals(peak.rate * _LIGHT_SHARE, 5.0)
+        light = arrivals(peak.rate * _LIGHT_SHARE, min(5.0, 4 * seconds))
         after = drive(made.port, VERIFY, _cycle(bodies, len(light)), plan=light, server=made.pids)
     for answer in load.answers[:: max(1, len(load.answers) // 1000)]:
         if pb.Verdict.FromString(answer).issuance != pb.ISSUANCE_ISSUED:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("svg")
-
-from matplotlib import pyplot
-
 
 def growth(found: dict[str, Any], path: Path, date: str) -> None:
     """Cost against size, a panel for each backend. `found` is what growth.measure gives."""
+    # Here, since of all measures one draws, and this takes longer than all their other imports.
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+
     mpl.rcParams["svg.hashsalt"] = "tracechain"
     figure, panels = pyplot.subplots(
         1, len(found), figsize=(6 * len(found), 4), squeeze=False, sharey=True

@@ -34,7 +34,6 @@ from tracechain.v1 import capture_pb2, provenance_pb2, verification_pb2
 CAPTURE = "/tracechain.v1.EventService/CaptureEvents"
 TRACE = "/tracechain.v1.ProvenanceService/TraceUnit"
 MILLION = 1_000_000
-_CACHED_BATCHES = 200
 _TRACES = 200
 _LOG = ("log_leaf", "log_link", "log_chain", "log_tile")
 
@@ -42,13 +41,19 @@ _Found = dict[str, Any]
 
 
 def measure(
-    calls: int = 3000, events: int = 5000, scans: int = 20_000, batches: int = 100
+    calls: int = 3000,
+    events: int = 5000,
+    scans: int = 20_000,
+    batches: int = 100,
+    cached: int = 200,
 ) -> dict[str, object]:
     """Bytes, CPU microseconds and memory on each backend."""
-    return {backend.name: _on(backend, calls, events, scans, batches) for backend in BACKENDS}
+    return {
+        backend.name: _on(backend, calls, events, scans, batches, cached) for backend in BACKENDS
+    }
 
 
-def _on(backend: Backend, calls: int, events: int, scans: int, batches: int) -> _Found:
+def _on(backend: Backend, calls: int, events: int, scans: int, batches: int, cached: int) -> _Found:
     # What is cached must still be there when it is counted.
     with stand(backend, redis_lifetime_ms=600_000) as made:
         codes = _printed(made, batches)
@@ -59,7 +64,7 @@ def _on(backend: Backend, calls: int, events: int, scans: int, batches: int) -> 
             "bytes": {"printed_code": codes, **rows},
             **costs,
             "resident_mib": round(processes.resident_bytes(made.pids) / (1 << 20)),
-            **_cached(made),
+            **_cached(made, cached),
         }
 
 
@@ -249,13 +254,13 @@ def _written(made: Stand) -> int:
     return sum(processes.written_bytes(one) for p in made.pids for one in processes.family(p))
 
 
-def _cached(made: Stand) -> _Found:
+def _cached(made: Stand, batches: int) -> _Found:
     url = made.settings.get("redis_url")
     if not url:
         return {}
     # A scan of one unit of each of some batches, so that each is cached once.
     bodies = []
-    for number in range(_CACHED_BATCHES):
+    for number in range(batches):
         batch = made.batch(f"CACHED-{number}", 1)
         code = made.codes(batch.name, 1)[0]
         bodies.append(verification_pb2.VerifyCodeRequest(code=code).SerializeToString())
@@ -267,6 +272,6 @@ def _cached(made: Stand) -> _Found:
             # nothing.
             tag = key.partition(b"{")[2].partition(b"}")[0]
             of_batch[tag] += client.memory_usage(key) or 0
-    if len(of_batch) < _CACHED_BATCHES:
-        raise RuntimeError(f"{len(of_batch)} batches are cached, of {_CACHED_BATCHES}")
+    if len(of_batch) < batches:
+        raise RuntimeError(f"{len(of_batch)} batches are cached, of {batches}")
     return {"redis_bytes_per_batch": round(statistics.median(of_batch.values()))}

@@ -134,11 +134,11 @@ def _batches(
     made: Stand, calls: int, rounds: int, single: dict[str, float], seen: list[Result]
 ) -> _Findings:
     """Codes never seen and codes seen before, each against single calls of its kind."""
-    count = max(6, calls // PER_BATCH)
-    scans = list(requests(made, "BATCHES", PER_BATCH * count * (rounds + 1)))
+    each, count = min(PER_BATCH, calls), max(6, calls // PER_BATCH)
+    scans = list(requests(made, "BATCHES", each * count * (rounds + 1)))
     bodies = [
-        pb.BatchVerifyCodesRequest(requests=scans[i : i + PER_BATCH]).SerializeToString()
-        for i in range(0, len(scans), PER_BATCH)
+        pb.BatchVerifyCodesRequest(requests=scans[i : i + each]).SerializeToString()
+        for i in range(0, len(scans), each)
     ]
     rates: dict[str, list[float]] = defaultdict(list)
     for number in range(rounds + 1):
@@ -150,7 +150,7 @@ def _batches(
                 for answer in result.answers
                 for verdict in pb.BatchVerifyCodesResponse.FromString(answer).verdicts
             ]
-            _check_verdicts(verdicts, len(part) * PER_BATCH, history, result)
+            _check_verdicts(verdicts, len(part) * each, history, result)
             if number:
                 rates[kind].append(len(verdicts) / result.seconds)
                 seen.append(result)
@@ -160,7 +160,7 @@ def _batches(
             [rate / single["again"] for rate in rates["again"]], 2
         ),
         "batch_codes_per_second": {k: round(statistics.median(v)) for k, v in rates.items()},
-        "codes_per_batch": PER_BATCH,
+        "codes_per_batch": each,
     }
 
 

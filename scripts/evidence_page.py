@@ -31,6 +31,13 @@ def words() -> str:
         "accepted": asdict(wording.ACCEPTED),
         "refused": asdict(wording.REFUSED),
         "kinds": {kind.value: asdict(text) for kind, text in wording.KINDS.items()},
+        "counts": {
+            "entries": asdict(wording.ENTRIES),
+            "sealed": asdict(wording.SEALED),
+            "without_text": asdict(wording.WITHOUT_TEXT),
+            "late": asdict(wording.LATE),
+        },
+        "no_body": asdict(wording.NO_BODY),
         "proved": [asdict(text) for text in wording.PROVED],
         "not_proved": [asdict(text) for text in wording.NOT_PROVED],
         "reasons": {reason: asdict(text) for reason, text in wording.REASONS.items()},

@@ -471,9 +471,10 @@ class Settings(BaseSettings):
     verdict_proofs: Annotated[
         bool,
         Field(
-            description="Prove a verdict by the log to whoever asks for it. Who holds a genuine "
-            "code then learns how many units of its batch were authorised, and which one it is; "
-            "without it a scan must be believed."
+            description="Prove a verdict by the log to whoever asks for it; without it a scan must "
+            "be believed. Who holds a genuine code learns from the proof which marks in the public "
+            "log are its batch's, and so how many events name that batch, and when they came: no "
+            "quantity, and nothing of what they say. Off where even that is a secret."
         ),
     ] = True
     future_tolerance_s: Annotated[

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support import postgres_server
 from tests.support import stores as s
-from tests.support.log import POLICY, SIGNER, sequenced, signed
+from tests.support.log import POLICY, SIGNER, earlier_batch_fact, sequenced, signed
 from tests.support.places import Place, postgres_at, quiet, sqlite_at
 from tests.support.service import gln_of
 from tracechain.adapters.postgres import open_store as open_postgres
@@ -30,12 +30,13 @@ from tracechain.app.ports import Store
 from tracechain.domain.batch_key import event_key
 from tracechain.domain.keys import JudgeEarlier
 from tracechain.domain.log.checkpoint import Checkpoint
-from tracechain.domain.log.fact import evidence_fact
+from tracechain.domain.log.fact import batch_fact, evidence_fact
 from tracechain.domain.log.leaf import MAX_CHAINS
 from tracechain.domain.log.note import Note, NoteSigner
 
-# Batches that are older than the log and others; batch numbers begin at 1.
-OLD, BATCH, OTHER = 1, 2, 3
+# A batch that is older than the log, one with a fact in its earlier spelling, and others; batch
+# numbers begin at 1.
+OLD, EARLIER, BATCH, OTHER = 1, 2, 3, 4
 GOODS = range(1 << 50, (1 << 50) + MAX_CHAINS + 100)
 
 
@@ -48,6 +49,7 @@ async def before_the_log(store: Store) -> None:
     await store.put_party(s.party(1))
     await store.put_product(s.product(1, gln_of(1)))
     await store.put_batch(s.batch(s.gtin_of(1), "OLD", create_time=1))
+    await store.put_batch(s.batch(s.gtin_of(1), "EARLIER", create_time=5000))
     key = await store.reserve_key_id()
     await store.put_key(s.issuer_key(key, gln_of(1), "old", create_time=1))
     said = s.digest("old", -4)
@@ -65,6 +67,8 @@ async def fill(store: Store) -> None:
     await store.rewrap_key(1, bytes(range(255, -1, -1)), b"new", 1300)
     for lot in ("A", "B"):
         await store.put_batch(s.batch(s.gtin_of(1), lot))
+    if earlier := await store.get_batch(EARLIER):
+        await store.append_fact(earlier_batch_fact(earlier))
     await store.raise_quantity(BATCH, 200, "more", owner, "需要", 6000)
     await store.raise_quantity(OLD, 300, "more", owner, "", 6500)
     for name in ("stays", "goes"):
@@ -142,7 +146,7 @@ async def test_a_sound_log_has_nothing_wrong(place: Place) -> None:
     there = await known(place)
     assert (found.size, found.checkpoint) == (there.size, there.published)
     assert found.size == there.published.size + 1 > 312
-    assert (found.pending, found.waiting) == (4, 5 * 10**6)
+    assert (found.pending, found.waiting) == (5, 5 * 10**6)
     assert found.older == {"batch": 1, "event": 1}
     ((chains,),) = await place.run("SELECT count(*) FROM log_chain")
     assert found.chains == chains
@@ -188,6 +192,10 @@ PLANTED: dict[str, tuple[str, str, str]] = {
                  "ROW_DIFFERS", f"batch {BATCH}: authorized_quantity is 999, the log says 200"),
     "old batch": (f"UPDATE batch SET authorized_quantity = 9 WHERE batch_key = {OLD}",
                   "ROW_DIFFERS", f"batch {OLD}: authorized_quantity is 9, the log says 300"),
+    "earlier batch": (f"UPDATE batch SET authorized_quantity = 9 WHERE batch_key = {EARLIER}",
+                      "ROW_DIFFERS", f"batch {EARLIER}: authorized_quantity is 9, the log says "),
+    "first quantity's decider": (f"UPDATE batch SET issuer_gln = '1' WHERE batch_key = {BATCH}",
+                                 "ROW_DIFFERS", f"quantity {BATCH} : decider"),
     "lot": (f"UPDATE batch SET lot = 'X' WHERE batch_key = {BATCH}", "ROW_DIFFERS",
             f"batch {BATCH}: lot"),
     "activation": (f"UPDATE batch SET activation_required = 0 WHERE batch_key = {BATCH}",
@@ -311,6 +319,20 @@ async def test_a_fact_that_is_logged_twice_is_named(place: Place) -> None:
     await store.close()
     found = (await checked(place)).findings
     assert list(found.counts) == ["LOGGED_TWICE"]
+
+
+async def test_a_batch_whose_first_quantity_is_not_logged_is_named(
+    place: Place, tmp_path: Path
+) -> None:
+    store = await open_sqlite(tmp_path / "full", s.RULES, logs=False)
+    batch = await store.put_batch(s.batch(s.gtin_of(1), "NEW", create_time=7 * 10**6))
+    await store.close()
+    store = await place.open()
+    await store.append_fact(batch_fact(batch))
+    await sequenced(store)
+    await store.close()
+    found = (await checked(place)).findings
+    assert found.first == {"ROW_NOT_LOGGED": [f"quantity {batch.batch_number} "]}
 
 
 @pytest.mark.parametrize("part", ["entry", "hashes"])

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from tests.support.stores import RULES
 from tests.unit.log.trees import DATA, ed25519_key
 from tracechain.adapters.log.heads import FileHeads
-from tracechain.adapters.log.signer import HttpSigner
+from tracechain.adapters.log.http_signer import HttpSigner
 from tracechain.adapters.log.signer_folder import make_folder, open_folder
 from tracechain.adapters.log.witnesses import HttpWitnesses
 from tracechain.adapters.sqlite import open_store

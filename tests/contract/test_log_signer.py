@@ -22,8 +22,9 @@ from tracechain.adapters.kek import LocalKek
 from tracechain.adapters.keys import Vault
 from tracechain.adapters.log import signer_child
 from tracechain.adapters.log.heads import FileHeads
+from tracechain.adapters.log.http_signer import HttpSigner
 from tracechain.adapters.log.keys import KeyFile, make_key
-from tracechain.adapters.log.signer import ChildSigner, HttpSigner
+from tracechain.adapters.log.signer import ChildSigner
 from tracechain.adapters.log.signer_folder import key_file, key_types, make_folder, open_folder
 from tracechain.app.log.ports import Signer
 from tracechain.app.log.signing import Signing

@@ -195,7 +195,7 @@ async def test_all_at_once_is_one_history(witness: httpx.AsyncClient) -> None:
 
 
 def test_who_was_decided_on_before_another_was_kept_is_decided_on_again(tmp_path: Path) -> None:
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
 
     class MeetingHeads(SlowHeads):
         def held(self, origin: str) -> AbstractContextManager[None]:

@@ -18,6 +18,7 @@ import pytest
 import structlog
 
 from tests.support import postgres_server
+from tests.support.ports import free_port
 from tests.support.postgres_server import PostgresServer
 from tests.support.stores import (
     RULES,
@@ -332,7 +333,7 @@ async def test_where_nobody_answers_it_is_said_and_no_password_is_shown(
     mortal: PostgresServer,
 ) -> None:
     for url in (
-        f"postgresql://me:hunter2@127.0.0.1:{postgres_server._free_port()}/none",
+        f"postgresql://me:hunter2@127.0.0.1:{free_port()}/none",
         f"postgresql://me:hunter2@127.0.0.1:{mortal.port}/none",
         "nonsense",
     ):
@@ -424,7 +425,8 @@ async def test_who_waits_too_long_for_a_connection_is_told(
             return_exceptions=True,
         )
         assert [getattr(a, "reason", a) for a in answers] == ["STORE_BUSY"] * 4
-        assert time.monotonic() - began < 15
+        # And not as long as a lock lasts that nobody gives back.
+        assert time.monotonic() - began < 60
         await held.rollback()
         await other.close()
         answer = await store.allocate(order(lot.batch_number, "r", 1))

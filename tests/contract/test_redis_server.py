@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.support.redis_server import HOST, RedisServer
+from tests.support.ports import HOST
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ asyncio.run(main())
     assert _is_running(child)
     service.kill()
     await service.wait()
-    for _ in range(200):
+    for _ in range(600):
         if not _is_running(child):
             return
         await asyncio.sleep(0.05)

@@ -118,7 +118,10 @@ def test_codes_are_issued_verified_traced_and_recalled(
     assert ["VERDICT_REASON_RECALLED_RANGE" in v["reasons"] for v in again] == [True, False]
     listed = run("recall", "list", batch, **shop.by("issuer"))
     assert "0:6" in listed.out
-    lifted = run("recall", "lift", recalled.json["name"], "--reason", "已处理", **shop.by("issuer"))
+    lifted = run(
+        "recall", "lift", recalled.json["name"], "--reason", "已处理", "--request-id", "over",
+        **shop.by("issuer"),
+    )  # fmt: skip
     assert lifted.status == 0, lifted.err
     (fine,) = run("verify", rows[5]["uri"], "--json", server=shop.server).json
     assert "VERDICT_REASON_RECALLED_RANGE" not in fine["reasons"]

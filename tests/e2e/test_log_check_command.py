@@ -19,7 +19,7 @@ from tracechain.domain.log.checkpoint import Checkpoint
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The data folder of a store with a log; a fact in it has no place yet."""
+    """The data folder of a store with a log; two facts in it have no place yet."""
 
     async def fill() -> None:
         store = await open_store(tmp_path / "data" / "store.sqlite3", RULES)
@@ -38,16 +38,16 @@ def test_a_log_is_checked(run: Command, folder: Path, tmp_path: Path) -> None:
     here = {"data_dir": str(folder)}
     sound = run("log", "check", **here)
     assert sound.status == 0, sound.err
-    for words in ("1 leaves in 2 chains, and all holds", "covers 1 leaves; who signed it was not",
-                  "1 facts wait"):  # fmt: skip
+    for words in ("2 leaves in 2 chains, and all holds", "covers 2 leaves; who signed it was not",
+                  "2 facts wait"):  # fmt: skip
         assert words in sound.out
     policy = tmp_path / "policy"
     policy.write_text(f"log {SIGNER.key}\nquorum none\n")
     for believed in (("--policy", policy), ("--vkey", str(SIGNER.key))):
         found = run("log", "check", "--json", *believed, **here)
         assert found.status == 0, found.err
-        assert (found.json["size"], found.json["checkpoint_size"]) == (1, 1)
-        assert (found.json["pending"], found.json["differences"]) == (1, [])
+        assert (found.json["size"], found.json["checkpoint_size"]) == (2, 2)
+        assert (found.json["pending"], found.json["differences"]) == (2, [])
     refused = run("log", "check", "--json", "--policy", policy, "--vkey", "x", **here)
     assert (refused.status, refused.error["reason"]) == (1, "TWO_POLICIES")
     refused = run("log", "check", "--json", "--vkey", "x", **here)

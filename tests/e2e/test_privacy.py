@@ -46,7 +46,7 @@ def test_no_address_device_or_position_is_in_the_store_or_in_the_log(
         scanned(said["listening"], said["http"], uri)
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     log = (folder / "log").read_bytes()
     stored = b"".join(
         file.read_bytes()
@@ -103,7 +103,7 @@ def scanned(server: str, http: str, uri: str) -> None:
             server, options=[("grpc.primary_user_agent", BROWSER)]
         ) as channel:
             stub = verification_pb2_grpc.VerificationServiceStub(channel)
-            verdict = stub.VerifyCode(request, metadata=metadata, timeout=20)
+            verdict = stub.VerifyCode(request, metadata=metadata, timeout=60)
             assert verdict.outcome == verification_pb2.OUTCOME_GENUINE
         headers = {
             "x-forwarded-for": address, "user-agent": BROWSER, "referer": REFERER,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import ROOT
+from tests.support.ports import free_port
 from tracechain.settings import Settings
 
 READMES = ("README.md", "README.zh-CN.md")
@@ -33,10 +33,7 @@ def test_the_commands_and_the_program_of_the_readme_run(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(program, encoding="utf-8")
     # The trap speaks however it ends: the service in the background keeps the pipe open.
     script = f"trap 'echo ended $?' EXIT\nset -eu\n{shell}\npython3 program.py\n"
-    with socket.socket() as free, socket.socket() as other:
-        for one in (free, other):
-            one.bind(("127.0.0.1", 0))
-        address, pages = (f"127.0.0.1:{one.getsockname()[1]}" for one in (free, other))
+    address, pages = (f"127.0.0.1:{free_port()}" for _ in range(2))
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -58,7 +55,7 @@ def test_the_commands_and_the_program_of_the_readme_run(tmp_path: Path) -> None:
                 break
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     out = "".join(lines)
     assert lines[-1] == "ended 0\n", errors + out
     assert "真品 GENUINE" in out

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support.browsing import path_of
+from tests.support.clock import HandClock
 from tests.support.redis_server import RedisServer
 from tests.support.service import Caller, World, refused
 from tracechain.v1 import issuance_pb2
@@ -23,20 +24,10 @@ HOG, OTHER = "192.0.2.1", "192.0.2.2"
 JSON = {"accept": "application/json"}
 
 
-class HandClock:
-    """The service's clock, which stands still: a busy machine gives nobody tokens back."""
-
-    def __init__(self) -> None:
-        self.now = time.time_ns() // 1000
-
-    def __call__(self) -> int:
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
     """Stands still for the services that the test makes."""
-    hand = HandClock()
+    hand = HandClock(time.time_ns() // 1000)
     monkeypatch.setattr("tracechain.bootstrap.app.clock", hand)
     return hand
 

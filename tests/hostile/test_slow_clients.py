@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
@@ -24,7 +23,7 @@ MakeWorld = Callable[..., AbstractAsyncContextManager[World]]
 SCAN_STREAM = pb.StreamVerifyCodesRequest
 
 
-async def until(holds: Callable[[], bool], seconds: float = 15.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     """Waits for a condition."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110
@@ -41,7 +40,7 @@ async def open_raw(port: int, said: bytes = b"") -> tuple[asyncio.StreamReader, 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
     """What came until the service hung up."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         with suppress(ConnectionResetError):
             return await reader.read()
     return b""
@@ -63,9 +62,8 @@ async def test_a_head_that_does_not_end_over_http(
     monkeypatch.setattr(web_server, "_HEAD_SECONDS", 0.5)
     reader, writer = await open_raw(world.server.http_port, said)
     dripping = asyncio.create_task(drip(writer, b"x" if said else b"\r\n"))
-    began = time.monotonic()
+    # Within the time that `ended` waits: byte by byte it would go on without end.
     assert b" 408 " in await ended(reader) or not said
-    assert time.monotonic() - began < 10
     dripping.cancel()
     writer.close()
 
@@ -73,14 +71,17 @@ async def test_a_head_that_does_not_end_over_http(
 async def test_a_greeting_that_does_not_come_over_grpc(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rpc_server, "_HANDSHAKE_MS", 500)
     async with make_world() as world:
-        silent, one = await open_raw(world.server.port)
-        slow, two = await open_raw(world.server.port, b"PRI * HTTP/2.0\r\n")
+        # A port of its own: those who greet have all the time of a busy machine.
+        monkeypatch.setattr(rpc_server, "_HANDSHAKE_MS", 500)
+        strict = await serve(world.app)
+        silent, one = await open_raw(strict.port)
+        slow, two = await open_raw(strict.port, b"PRI * HTTP/2.0\r\n")
         await asyncio.gather(ended(silent), ended(slow))
         assert (await world.verify("https://x")).outcome
         one.close()
         two.close()
+        await strict.stop(0)
 
 
 async def test_a_connection_without_a_call_is_ended_over_grpc(
@@ -123,7 +124,7 @@ async def test_no_connection_stays_for_ever_over_grpc(
                     pass
 
             with pytest.raises(grpc.aio.AioRpcError):
-                await asyncio.wait_for(all_of_it(), 15)
+                await asyncio.wait_for(all_of_it(), 30)
         await again.stop(0)
 
 
@@ -189,7 +190,7 @@ async def test_an_answer_that_is_not_read_is_thrown_away_over_http(
     assert world.server.http is not None
     connections = world.server.http._server.server_state.connections
     await loop.sock_sendall(raw, ask * 40)
-    await until(lambda: bool(connections))
-    mine = next(c for c in connections if c.client[1] == raw.getsockname()[1])
-    await until(lambda: mine not in connections)
+    own = raw.getsockname()[1]
+    await until(lambda: any(c.client[1] == own for c in connections))
+    await until(lambda: all(c.client[1] != own for c in connections))
     raw.close()

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import grpc
 import httpx
 import pytest
 
-from tests.support.service import Caller, World, conflicts, event, made, received, refused, shipped
+from tests.support.service import (
+    TIMEOUT,
+    Caller,
+    World,
+    conflicts,
+    event,
+    made,
+    received,
+    refused,
+    shipped,
+)
 from tracechain.v1 import capture_pb2, issuance_pb2
 from tracechain.v1 import verification_pb2 as pb
 
 
 async def said(world: World, request: bytes) -> bytes:
-    """What the HTTP port answers to these bytes until it hangs up or says nothing more."""
+    """What the HTTP port answers to these bytes until it hangs up, or half a second has brought
+    nothing more."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.server.http_port)
     writer.write(request)
     await writer.drain()
     answer = b""
-    try:
-        async with asyncio.timeout(1.5):
-            while part := await reader.read(65536):
-                answer += part
-    except TimeoutError:
-        pass
+    with suppress(TimeoutError):
+        while part := await asyncio.wait_for(reader.read(65536), 0.5 if answer else TIMEOUT):
+            answer += part
     writer.close()
     return answer
 

@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from tests.support.service import (
+    TIMEOUT,
     Lot,
     World,
     at,
@@ -245,7 +246,7 @@ async def test_the_stream_answers_each_part_in_order_once_it_is_durable(world: W
     for part in range(3):
         events = [event(part * 10 + i, "inspecting", [unit]) for i in range(5)]
         await call.write(pb.StreamCaptureEventsRequest(events=[*events, event_pb2.Event()]))
-        answer = await asyncio.wait_for(call.read(), 5)
+        answer = await asyncio.wait_for(call.read(), TIMEOUT)
         assert [r.status for r in answer.results] == [ACCEPTED] * 5 + [REFUSED]
         listed = await world.issuer.events.ListEvents(pb.ListEventsRequest(epc=unit))
         assert len(listed.events) == 5 * (part + 1)

@@ -23,7 +23,7 @@ from tests.support.connect import (
     path_of,
     refusal_of,
 )
-from tests.support.service import Refusal, World
+from tests.support.service import TIMEOUT, Refusal, World
 
 VERIFY = path_of("VerificationService.VerifyCode")
 
@@ -51,7 +51,7 @@ async def test_answers_of_a_stream_come_while_requests_are_sent(world: World, ap
                 json.dumps({"sequence": number + 1, "request": {"code": code.uri}}).encode()
             )
             if number == 0:
-                await asyncio.wait_for(answered.wait(), 10)
+                await asyncio.wait_for(answered.wait(), TIMEOUT)
 
     host, _, port = api.http.base_url.netloc.decode().partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -64,12 +64,12 @@ async def test_answers_of_a_stream_come_while_requests_are_sent(world: World, ap
     writer.write(b"%x\r\n%s\r\n" % (len(first), first))
     seen = b""
     while b'"verdict"' not in seen:
-        seen += await asyncio.wait_for(reader.read(65536), 10)
+        seen += await asyncio.wait_for(reader.read(65536), TIMEOUT)
     answered.set()
     second = await anext(parts)
     writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(second), second))
     while not seen.endswith(b"0\r\n\r\n"):
-        seen += await asyncio.wait_for(reader.read(65536), 10)
+        seen += await asyncio.wait_for(reader.read(65536), TIMEOUT)
     assert seen.count(b'"verdict"') == 2
     writer.close()
 
@@ -102,7 +102,7 @@ async def test_who_finds_no_room_is_told_before_his_request_is_read(
             f"POST {VERIFY} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
             "content-length: 1000000\r\n\r\n".encode()
         )
-        assert b" 429 " in await asyncio.wait_for(reader.readline(), 10)
+        assert b" 429 " in await asyncio.wait_for(reader.readline(), TIMEOUT)
         writer.close()
     finally:
         room.taken = before
@@ -110,7 +110,7 @@ async def test_who_finds_no_room_is_told_before_his_request_is_read(
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.01)
 
@@ -169,7 +169,7 @@ async def test_who_hangs_up_in_a_call_gives_up_his_place(
     call = asyncio.create_task(api.call(name, {"code": "x"}))
     await until(lambda: room.taken == before + 1)
     call.cancel()
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), TIMEOUT)
     await until(lambda: room.taken == before)
 
 
@@ -250,7 +250,7 @@ async def test_those_who_send_half_of_much_and_wait_do_not_fill_the_memory(
             writer.close()
             answer.cancel()
         # Once they are gone there is room again.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             while large.refusal.reason == "QUEUE_FULL":
                 large = await api.refused(api.call(scan, {"code": "x" * part}))
         assert large.refusal.reason == "TEXT_TOO_LONG"

@@ -17,6 +17,7 @@ import grpc
 import pytest
 import pytest_asyncio
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -281,6 +282,41 @@ def _filled(kind: Descriptor, without: str) -> Message:
             values = {FieldDescriptor.TYPE_STRING: "x", FieldDescriptor.TYPE_BYTES: b"x"}
             setattr(message, field.name, values.get(field.type, 1))
     return message
+
+
+# What takes no request_id, though the protos do not say that it has no side effects, and why a
+# repetition is harmless all the same.
+NO_REQUEST_ID = {
+    "AuditService.ExportAuditRecords": "reads; that somebody did is a record each time",
+    "IssuanceService.RenderLabels": "reads; the labels of an order are the same each time",
+    "EventService.StreamCaptureEvents": "an event has one identity",
+    "VerificationService.ClaimUnit": "a device claims a unit once",
+}
+
+
+def _takes_request_id(message: Descriptor) -> bool:
+    """In itself, or in each of the requests that it holds."""
+    own = message.fields_by_name.get("request_id")
+    if own is not None:
+        return own.type == FieldDescriptor.TYPE_STRING and not own.is_repeated
+    held = [message.fields_by_name.get(name) for name in ("request", "requests")]
+    return any(
+        field is not None
+        and field.message_type is not None
+        and _takes_request_id(field.message_type)
+        for field in held
+    )
+
+
+def test_what_changes_something_takes_a_request_id() -> None:
+    """Else a caller who lost an answer cannot repeat the call, nor find it on record."""
+    without = {
+        name
+        for name, method in METHODS.items()
+        if method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS
+        and not _takes_request_id(method.input_type)
+    }
+    assert without == NO_REQUEST_ID.keys()
 
 
 REQUIRED = [

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pypdfium2
 import pytest
 import pytest_asyncio
 
 from tests.support.bundles import policy_text, publishing
+from tests.support.log import earlier_batch_fact
 from tests.support.service import (
     Caller,
     Lot,
@@ -21,6 +23,7 @@ from tests.support.service import (
     received,
     refused,
     running_world,
+    second_node,
     shipped,
     unpacked,
 )
@@ -28,6 +31,7 @@ from tests.support.time_stamps import Authority, running_authority
 from tracechain.adapters.evidence.press import ReportProcess
 from tracechain.adapters.evidence.stamps import read_roots, stamped_time
 from tracechain.domain.batch_key import derived
+from tracechain.domain.evidence.archive import unpack
 from tracechain.domain.evidence.report import Report as PaperReport
 from tracechain.domain.evidence.verification import Verified, verify_bundle
 from tracechain.domain.log.checkpoint import Head
@@ -120,14 +124,18 @@ async def journey(logged: World) -> Journey:
 
 
 STORY = [
-    "key", "batch", "commissioning", "packing", "shipping / in_transit", "receiving", "unpacking",
-    "retail_selling / retail_sold", "recall", "evidence",
+    "key", "batch", "quantity", "commissioning", "packing", "shipping / in_transit", "receiving",
+    "unpacking", "retail_selling / retail_sold", "recall", "evidence",
 ]  # fmt: skip
 
 
 async def test_a_bottle_with_its_case(logged: World, journey: Journey) -> None:
     found, _ = await export(logged.operator, unit=journey.codes[2].uri)
     assert kinds(found) == STORY
+    assert [entry.about for entry in found.story[1:3]] == [
+        f"{journey.lot.gtin}/{journey.lot.lot}", "≤ 100",
+    ]  # fmt: skip
+    assert found.story[2].by == logged.issuer.gln
     assert str(found.manifest.subject) == f"unit:{journey.lot.epc(journey.codes[2])}"
     assert found.manifest.subject.title.zh == "白酒"
     chains = {chain.head.name: chain for chain in found.chains}
@@ -136,15 +144,21 @@ async def test_a_bottle_with_its_case(logged: World, journey: Journey) -> None:
     ]  # fmt: skip
     case = chains[journey.case]
     # The inspection of the case, once the bottle was out of it, is there and sealed.
-    assert (case.leaves, case.opened) == (5, 4)
+    assert (case.leaves, case.sealed, case.without_text) == (5, 1, 0)
     assert found.manifest.unlogged == (journey.lot.uri,)
     assert found.accepted.witnessed.keys() == {"w0", "w1", "w2"}
 
 
 async def test_the_issuer_reads_what_names_his_goods(logged: World, journey: Journey) -> None:
-    found, _ = await export(logged.issuer, unit=journey.codes[2].uri)
+    found, data = await export(logged.issuer, unit=journey.codes[2].uri)
     # That the shop received the case is told, and by whom; the text of that names no goods of his.
     assert kinds(found) == ["event" if name == "receiving" else name for name in STORY]
+    # Sealed is another thing than told without its text, and both are counted, on paper too.
+    assert [chain.without_text for chain in found.chains] == [0, 1, 0]
+    sealed = found.chains[1].sealed - found.chains[1].late
+    assert sealed > 0
+    paper = pypdfium2.PdfDocument(unpack(data)["report.pdf"])[0].get_textpage().get_text_bounded()
+    assert f"未公开条目 sealed entries: {sealed}, 未附原文的事件 events without text: 1" in paper
 
 
 async def test_who_handled_the_goods_sees_no_quantity_and_his_own_texts(
@@ -152,11 +166,22 @@ async def test_who_handled_the_goods_sees_no_quantity_and_his_own_texts(
 ) -> None:
     found, _ = await export(logged.shop, unit=journey.codes[2].uri)
     told = [entry for entry in found.story if entry.kind.value == "event"]
-    assert "batch" not in kinds(found)
+    assert not {"batch", "quantity"} & set(kinds(found))
     assert [entry.step for entry in told] == [
         "", "", "", "receiving", "unpacking", "retail_selling / retail_sold",
     ]  # fmt: skip
     assert {entry.by for entry in told[:3]} == {logged.issuer.gln}
+
+
+async def test_a_batch_whose_fact_tells_its_quantity_is_evidence_as_before(logged: World) -> None:
+    async with second_node(logged, log=False) as older:
+        lot = await older.lot()
+    batch = await logged.app.store.find_batch(lot.gtin, lot.lot)
+    assert batch is not None
+    await logged.app.store.append_fact(earlier_batch_fact(batch))
+    found, _ = await export(logged.issuer, batch=lot.name)
+    assert kinds(found) == ["key", "batch", "evidence"]
+    assert found.story[1].about == f"{lot.gtin}/{lot.lot} ≤ 100"
 
 
 async def test_earlier_exports_stay_sealed(logged: World, journey: Journey) -> None:
@@ -165,7 +190,7 @@ async def test_earlier_exports_stay_sealed(logged: World, journey: Journey) -> N
     before, after = found.chains[0], again.chains[0]
     assert before.head.name == journey.lot.name
     assert after.leaves == before.leaves + 1
-    assert after.opened == before.opened
+    assert after.leaves - after.sealed == before.leaves - before.sealed
 
 
 @pytest.mark.parametrize("spelling", ["uri", "digits"])

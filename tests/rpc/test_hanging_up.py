@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.service import World, gathered, outcome, reasons
+from tests.support.service import TIMEOUT, World, gathered, outcome, reasons
 from tracechain.v1 import party_pb2, supervision_pb2
 
 MakeWorld = Callable[..., AbstractAsyncContextManager[World]]
@@ -33,7 +33,7 @@ async def test_who_hangs_up_after_the_commit_leaves_no_old_facts(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     # Facts live so long that only the invalidation helps.
-    async with make_world(memory_lifetime_ms=60_000) as world:
+    async with make_world(memory_lifetime_ms=600_000) as world:
         lot = await world.lot(quantity=100)
         (code,) = await lot.issue(1)
         assert outcome(await world.verify(code.uri)) == "GENUINE"
@@ -49,7 +49,7 @@ async def test_who_hangs_up_after_the_commit_leaves_no_old_facts(
         monkeypatch.setattr(world.app.store, "put_recall", slow)
         called = recall(world, lot.name)
         reading = asyncio.ensure_future(called)
-        await asyncio.wait_for(committed.wait(), 10)
+        await asyncio.wait_for(committed.wait(), TIMEOUT)
         called.cancel()
         await gathered([reading])
         # The service has heard of it: a further call passes.
@@ -62,6 +62,6 @@ async def test_who_hangs_up_after_the_commit_leaves_no_old_facts(
             await stopping
             return
         gone_on.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             while "RECALLED_BATCH" not in reasons(await world.verify(code.uri)):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

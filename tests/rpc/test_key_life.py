@@ -3,7 +3,6 @@ means for codes from before it and from after it."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tests.support.clock import HandClock
 from tests.support.service import (
     RESOLVER,
     Caller,
@@ -58,6 +58,17 @@ async def issuer(world: World) -> AsyncIterator[Caller]:
     yield await new_issuer(world)
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def ahead(
+    world: World, issuer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[World, Caller, HandClock]]:
+    """A node whose clock the test moves, and the issuer as its caller."""
+    clock = HandClock(time.time_ns() // 1000)
+    monkeypatch.setattr("tracechain.bootstrap.app.clock", clock)
+    async with second_node(world) as node:
+        yield node, Caller(node.channel, issuer.gln, Role.ISSUER, issuer.api_key), clock
+
+
 def parent(issuer: Caller) -> str:
     return f"parties/{issuer.gln}"
 
@@ -67,11 +78,6 @@ def stamp(seconds: float = 0) -> Timestamp:
     made = Timestamp()
     made.FromNanoseconds(int((time.time() + seconds) * 1e6) * 1000)
     return made
-
-
-async def until(moment: Timestamp) -> None:
-    """Waits for a moment, by the clock that the service goes by."""
-    await asyncio.sleep(max(0.0, moment.ToNanoseconds() / 1e9 - time.time()) + 0.01)
 
 
 async def create(issuer: Caller, request_id: str = "first", **fields: Any) -> party_pb2.IssuerKey:
@@ -127,13 +133,16 @@ async def test_a_pending_key_signs_once_it_is_activated(world: World, issuer: Ca
     assert outcome(await world.verify(code.uri)) == "GENUINE"
 
 
-async def test_a_key_signs_from_the_moment_that_was_said(world: World, issuer: Caller) -> None:
-    lot = await world.lot(issuer)
+async def test_a_key_signs_from_the_moment_that_was_said(
+    ahead: tuple[World, Caller, HandClock],
+) -> None:
+    node, issuer, clock = ahead
+    lot = await node.lot(issuer)
     old = await create(issuer, "old")
-    later = await create(issuer, "later", activate_time=stamp(1.0))
+    later = await create(issuer, "later", activate_time=stamp(60))
     assert state(later) == "PENDING"
     assert signer((await lot.issue(1, "before"))[0]) == old.key_id
-    await until(later.activate_time)
+    clock.now = later.activate_time.ToMicroseconds()
     assert signer((await lot.issue(1, "after"))[0]) == later.key_id
     # Sooner than planned is possible, later is not.
     request = admin_pb2.ActivateIssuerKeyRequest(name=later.name, activate_time=stamp(3600))
@@ -164,16 +173,19 @@ async def test_a_rotation_retires_what_signed_and_what_it_signed_stays_good(
 
 
 async def test_a_rotation_ahead_overlaps_nothing_and_leaves_no_gap(
-    world: World, issuer: Caller
+    ahead: tuple[World, Caller, HandClock],
 ) -> None:
-    lot = await world.lot(issuer)
+    node, issuer, clock = ahead
+    lot = await node.lot(issuer)
     old = await create(issuer, "old")
-    new = await rotate(issuer, "rotation", activate_time=stamp(1.0))
+    new = await rotate(issuer, "rotation", activate_time=stamp(60))
     (was, will) = await listed(issuer)
     assert (state(was), state(will)) == ("ACTIVE", "PENDING")
     assert was.retire_time == new.activate_time
     assert signer((await lot.issue(1, "before"))[0]) == old.key_id
-    await until(new.activate_time)
+    clock.now = new.activate_time.ToMicroseconds() - 1
+    assert signer((await lot.issue(1, "still before"))[0]) == old.key_id
+    clock.now += 1
     assert signer((await lot.issue(1, "after"))[0]) == new.key_id
     assert [state(key) for key in await listed(issuer)] == ["RETIRED", "ACTIVE"]
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from benchmarks.processes import family
 from tests.support.labels import codes_in, pdf_images, svg_image
-from tests.support.service import Lot, World, outcome, refused
+from tests.support.service import TIMEOUT, Lot, World, outcome, refused
 from tests.support.zpl import print_zpl
 from tracechain.adapters.labels import binding
 from tracechain.adapters.labels.press import PooledLabels
@@ -207,7 +207,7 @@ async def test_sheets_are_kept_for_us_alone_and_not_longer_than_the_call(
     assert (answer.label_count, len(answer.parts)) == (48, 0)
     assert modes_in(tmp_path) == [0o700]
     call.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while modes_in(tmp_path):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     _, files = await rendered(ask(lot, count=30))
@@ -252,7 +252,7 @@ async def test_who_hangs_up_leaves_no_work_behind(
     assert (await call.read()).plan.label_count == 5000
     await call.read()
     call.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while len(ended) < len(begun):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert sum(begun) < 1500

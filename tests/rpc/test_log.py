@@ -11,8 +11,8 @@ import grpc
 import pytest
 
 from tests.support.connect import JsonApi
-from tests.support.log import POLICY, SIGNER, published, sequenced
-from tests.support.service import Caller, Lot, World, made, refused
+from tests.support.log import POLICY, SIGNER, earlier_batch_fact, published, sequenced
+from tests.support.service import Caller, Lot, World, made, refused, second_node
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.fact import decisions_chain, evidence_fact, issuer_chain
 from tracechain.domain.log.leaf import Leaf, commitment
@@ -142,8 +142,9 @@ async def test_what_was_decided_about_a_batch(world: World) -> None:
     for caller in (lot.owner, world.liaoning, world.operator):
         found = [opened(leaf) for leaf in await leaves(caller, lot.name)]
         kinds = [fact["kind"] for fact in found]
-        assert kinds == ["batch", "quantity", "recall", "recall_lifted"]
-        assert (found[0]["authorized_quantity"], found[1]["quantity"]) == (10, 20)
+        assert kinds == ["batch", "quantity", "quantity", "recall", "recall_lifted"]
+        quantities = [(fact["quantity"], fact["request_id"]) for fact in found[1:3]]
+        assert quantities == [(10, ""), (20, "20")]
         found = [opened(leaf) for leaf in await leaves(caller, recall.name)]
         assert [fact["kind"] for fact in found] == ["recall", "recall_lifted"]
     # What was handed out as evidence is in the chains, too, and is none of these.
@@ -157,7 +158,7 @@ async def test_what_was_decided_about_a_batch(world: World) -> None:
     )
     await world.app.store.append_fact(evidence)
     await published(world.app.store)
-    assert len(await leaves(lot.owner, lot.name)) == 4
+    assert len(await leaves(lot.owner, lot.name)) == 5
     assert opened((await leaves(lot.owner, await key_of(world, lot)))[-1])["kind"] == "key"
     (code,) = await lot.issue(1)
     assert opened((await scanned(world, code.uri)).proof.key)["kind"] == "key"
@@ -169,7 +170,7 @@ async def test_what_was_decided_about_a_batch(world: World) -> None:
         pages.append([opened(leaf)["kind"] for leaf in page.leaves])
         if not (token := page.next_page_token):
             break
-    assert pages == [["batch", "quantity", "recall"], ["recall_lifted"]]
+    assert pages == [["batch", "quantity", "quantity"], ["recall", "recall_lifted"]]
 
 
 async def test_events_and_keys_have_leaves(world: World) -> None:
@@ -230,26 +231,17 @@ async def scanned(world: World, code: str, *, proof: bool = True) -> verificatio
 
 
 async def test_a_verdict_carries_the_proof_of_its_issue(world: World) -> None:
-    lot = await world.lot(quantity=2)
-    await raised(lot, 4)
-    await raised(lot, 9)
-    codes = await lot.issue(6)
+    lot = await world.lot()
+    codes = await lot.issue(1)
     absent = (await scanned(world, codes[0].uri)).proof
-    assert (absent.absent_reason, len(absent.authorization)) == ("LEAF_NOT_PUBLISHED", 0)
+    assert absent == verification_pb2.IssueProof(absent_reason="LEAF_NOT_PUBLISHED")
     await published(world.app.store)
-    for index, quantities in ((1, [2]), (2, [2, 4]), (3, [2, 4]), (5, [2, 9])):
-        verdict = await scanned(world, codes[index].uri)
-        assert verdict.proof.unit_index == index
-        facts = [opened(leaf) for leaf in verdict.proof.authorization]
-        assert (facts[0]["gtin"], facts[0]["lot"]) == (verdict.gtin, verdict.lot)
-        assert len({fact["batch_number"] for fact in facts}) == 1
-        found = [fact.get("authorized_quantity") or fact["quantity"] for fact in facts]
-        assert found == quantities
-        key = opened(verdict.proof.key)
-        assert (key["issuer_gln"], key["revoke_time"]) == (lot.owner.gln, None)
+    verdict = await scanned(world, codes[0].uri)
+    batch, key = opened(verdict.proof.batch), opened(verdict.proof.key)
+    assert (batch["kind"], batch["gtin"], batch["lot"]) == ("batch", verdict.gtin, verdict.lot)
+    assert (key["issuer_gln"], key["revoke_time"]) == (lot.owner.gln, None)
     # All proofs of an answer are in one tree.
-    leaves = [*verdict.proof.authorization, verdict.proof.key]
-    assert len({proved(leaf) for leaf in leaves}) == 1
+    assert proved(verdict.proof.batch) == proved(verdict.proof.key)
     assert not (await scanned(world, codes[0].uri, proof=False)).HasField("proof")
     forged = codes[0].uri[:-4] + "AAAA"
     assert (await scanned(world, forged)).proof.absent_reason == "CODE_NOT_ISSUED"
@@ -267,7 +259,7 @@ async def test_proofs_come_in_batches_and_streams_too(world: World) -> None:
         verification_pb2.BatchVerifyCodesRequest(requests=requests)
     )
     assert [v.HasField("proof") for v in answer.verdicts] == [False, True]
-    assert opened(answer.verdicts[1].proof.authorization[0])["lot"] == lot.lot
+    assert opened(answer.verdicts[1].proof.batch)["lot"] == lot.lot
     call = world.nobody.verification.StreamVerifyCodes(
         iter(
             [
@@ -280,7 +272,41 @@ async def test_proofs_come_in_batches_and_streams_too(world: World) -> None:
     assert {n: v.HasField("proof") for n, v in found.items()} == {0: False, 1: True}
 
 
-async def test_a_service_may_keep_its_quantities_to_itself(
+async def test_the_proof_of_a_verdict_tells_no_volume(world: World) -> None:
+    """Batches that differ in nothing but quantities, and units at different places in them, have
+    proofs that differ in nothing but the batches' names, numbers and times."""
+    said = []
+    for quantity, raises in ((3, ()), (2, (40_003, 90_007))):
+        lot = await world.lot(quantity=quantity)
+        for more in raises:
+            await raised(lot, more)
+        codes = await lot.issue(3)
+        await published(world.app.store)
+        for code in (codes[0], codes[2]):
+            proof = (await scanned(world, code.uri)).proof
+            assert {field.name for field, _ in proof.ListFields()} == {"batch", "key"}
+            batch, key = opened(proof.batch), opened(proof.key)
+            own = {"gtin": lot.gtin, "lot": lot.lot, "batch_number": lot.number}
+            assert own.items() <= batch.items()
+            said.append([{**batch, **dict.fromkeys([*own, "time"])}, key])
+    assert said == said[:1] * 4
+
+
+async def test_a_leaf_that_tells_a_quantity_is_opened_to_no_stranger(world: World) -> None:
+    async with second_node(world, log=False) as older:
+        lot = await older.lot()
+        (code,) = await lot.issue(1)
+    batch = await world.app.store.find_batch(lot.gtin, lot.lot)
+    assert batch is not None
+    await world.app.store.append_fact(earlier_batch_fact(batch))
+    await published(world.app.store)
+    withheld = verification_pb2.IssueProof(absent_reason="LEAF_TELLS_QUANTITY")
+    assert (await scanned(world, code.uri)).proof == withheld
+    (leaf,) = await leaves(world.operator, lot.name)
+    assert opened(leaf)["authorized_quantity"] == batch.authorized_quantity
+
+
+async def test_a_service_may_prove_no_verdicts(
     make_world: Callable[..., AbstractAsyncContextManager[Any]],
 ) -> None:
     async with make_world(verdict_proofs=False) as world:
@@ -289,20 +315,19 @@ async def test_a_service_may_keep_its_quantities_to_itself(
         await published(world.app.store)
         verdict = await scanned(world, code.uri)
         assert verdict.proof.absent_reason == "PROOFS_DISABLED"
-        assert not verdict.proof.authorization
+        assert not verdict.proof.HasField("batch")
 
 
 async def test_a_client_believes_the_proof_and_pins_the_log(world: World) -> None:
-    lot = await world.lot(quantity=2)
-    await raised(lot, 4)
-    signed = [*await lot.issue(3), *await lot.issue(1, "compact", profile=COMPACT)]
+    lot = await world.lot()
+    signed = [*await lot.issue(2), *await lot.issue(1, "compact", profile=COMPACT)]
     trust = LogTrust(str(SIGNER.key), MemoryPin())
     async with AsyncClient(world.target) as client:
-        for code, quantity in zip(signed, (2, 2, 4, 4), strict=True):
+        for code in signed:
             checkpoint = await published(world.app.store)
             proved = await client.verify_with_proof(code.uri, trust)
             assert proved.issue is not None, proved.verdict
-            assert (proved.issue.lot, proved.issue.authorized_quantity) == (lot.lot, quantity)
+            assert (proved.issue.lot, proved.issue.issuer) == (lot.lot, lot.owner.gln)
             assert proved.issue.tree_size == checkpoint.size
             assert POLICY.accept(Note.parse(trust.pin.load() or b"")).checkpoint == checkpoint
             await world.lot()

@@ -8,6 +8,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ from tracechain.v1 import (
 )
 
 MakeWorld = Callable[..., AbstractAsyncContextManager[World]]
-VISIBLE_WITHIN = 1.0
+# Facts that nobody told a node of would be believed ten times as long. How soon it is in seconds,
+# tests/faults/test_recall_latency.py measures.
+VISIBLE_WITHIN = TIMEOUT
 
 
 async def until(condition: Callable[[], Any], within: float = TIMEOUT) -> None:
@@ -199,7 +202,7 @@ async def test_a_service_that_stops_finishes_what_is_under_way_and_takes_nothing
         )
         first = await order.read()
         assert (await capture.read()).results[0].status == 1
-        stopping = asyncio.create_task(world.server.stop(10.0))
+        stopping = asyncio.create_task(world.server.stop(2 * TIMEOUT))
         fresh = channel_to(world.target)
         stub = verification_pb2_grpc.VerificationServiceStub(fresh)
         request = verification_pb2.VerifyCodeRequest(code=codes[0].uri)
@@ -224,7 +227,7 @@ async def test_a_service_that_stops_finishes_what_is_under_way_and_takes_nothing
         assert not stopping.done()
         await capture.done_writing()
         assert await capture.read() is grpc.aio.EOF
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, TIMEOUT)
         await fresh.close()
 
 
@@ -238,8 +241,8 @@ async def test_health_says_that_a_service_serves_and_then_that_it_stops(
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         watch = stub.Watch(health_pb2.HealthCheckRequest(service=""))
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-        stopping = asyncio.create_task(world.server.stop(5.0))
-        told = await asyncio.wait_for(watch.read(), 5)
+        stopping = asyncio.create_task(world.server.stop(TIMEOUT))
+        told = await asyncio.wait_for(watch.read(), TIMEOUT)
         assert told.status == health_pb2.HealthCheckResponse.NOT_SERVING
         watch.cancel()
         await stopping
@@ -389,24 +392,22 @@ async def nodes(own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[tuple[W
     """Two nodes on one store with one Redis. Facts live so long that only being told helps."""
     own_redis.start()
     fields = {
-        "redis_url": own_redis.url, "memory_lifetime_ms": 60_000, "redis_lifetime_ms": 60_000,
+        "redis_url": own_redis.url, "memory_lifetime_ms": 600_000, "redis_lifetime_ms": 600_000,
     }  # fmt: skip
     async with running_world(tmp_path, **fields) as one, second_node(one, **fields) as two:
         yield one, two
 
 
-async def shows(node: World, code: str, reason: str) -> float:
-    """Seconds until a scan at a node shows a reason."""
-    start = time.monotonic()
+async def shows(node: World, code: str, reason: str) -> None:
+    """Waits until a scan at a node shows a reason."""
 
     async def shown() -> bool:
         return reason in reasons(await node.verify(code))
 
     await until(shown, VISIBLE_WITHIN)
-    return time.monotonic() - start
 
 
-async def test_what_one_node_decides_the_other_shows_within_a_second(
+async def test_what_one_node_decides_the_other_is_told(
     nodes: tuple[World, World],
 ) -> None:
     one, two = nodes
@@ -417,7 +418,7 @@ async def test_what_one_node_decides_the_other_shows_within_a_second(
     for decider, other in ((one, two), (two, one)):
         recall = await lot.recall(decider.issuer, request_id=decider.target)
         assert "RECALLED_BATCH" in reasons(await decider.verify(codes[0].uri))
-        assert await shows(other, codes[0].uri, "RECALLED_BATCH") < VISIBLE_WITHIN
+        await shows(other, codes[0].uri, "RECALLED_BATCH")
         await decider.issuer.supervision.LiftRecall(
             supervision_pb2.LiftRecallRequest(name=recall.name, reason="over")
         )
@@ -456,7 +457,7 @@ async def test_a_key_that_one_node_revokes_the_other_refuses_to_trust(
     keys = await one.other.admin.ListIssuerKeys(admin_pb2.ListIssuerKeysRequest(parent=parent))
     assert outcome(await two.verify(code.uri)) == "GENUINE"
     await one.other.admin.RevokeIssuerKey(admin_pb2.RevokeIssuerKeyRequest(name=keys.keys[-1].name))
-    assert await shows(two, code.uri, "KEY_REVOKED") < VISIBLE_WITHIN
+    await shows(two, code.uri, "KEY_REVOKED")
 
 
 async def test_a_stolen_api_key_that_one_node_revokes_opens_no_other(
@@ -479,26 +480,33 @@ async def test_a_stolen_api_key_that_one_node_revokes_opens_no_other(
             return error.code() is grpc.StatusCode.UNAUTHENTICATED
         return False
 
-    # "Every node refuses it within a second", and the time of a call beside it.
-    await until(is_refused, VISIBLE_WITHIN + 0.25)
+    await until(is_refused, VISIBLE_WITHIN)
 
 
-async def _load(
-    nodes: tuple[World, World], codes: list[Any], stop: asyncio.Event
-) -> list[tuple[str, str]]:
-    """Scans at both nodes until told to stop; each as (serial, outcome)."""
-    found: list[tuple[str, str]] = []
+@dataclass
+class Load:
+    """Scans at nodes until told to stop; each as (serial, outcome)."""
 
-    async def one(number: int) -> None:
-        node = nodes[number % 2]
-        for code in itertools.cycle(codes):
-            if stop.is_set():
+    nodes: tuple[World, World]
+    codes: list[Any]
+    over: bool = False
+    found: list[tuple[str, str]] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Until it is over."""
+        await asyncio.gather(*(self._scan(self.nodes[number % 2]) for number in range(8)))
+
+    async def more(self) -> None:
+        """Waits until each of them has been answered a few times."""
+        seen = len(self.found)
+        await until(lambda: len(self.found) > seen + 20)
+
+    async def _scan(self, node: World) -> None:
+        for code in itertools.cycle(self.codes):
+            if self.over:
                 return
             verdict = await node.verify(code.uri, "device")
-            found.append((verdict.serial, outcome(verdict)))
-
-    await asyncio.gather(*(one(number) for number in range(8)))
-    return found
+            self.found.append((verdict.serial, outcome(verdict)))
 
 
 async def test_without_redis_every_answer_is_right_and_with_it_again_it_is_used_again(
@@ -510,8 +518,9 @@ async def test_without_redis_every_answer_is_right_and_with_it_again_it_is_used_
     async with running_world(tmp_path, **fields) as one, second_node(one, **fields) as two:
         good, bad = await one.lot(), await one.lot()
         codes, doomed = await good.issue(20), await bad.issue(1)
-        stop = asyncio.Event()
-        load = asyncio.create_task(_load((one, two), codes, stop))
+        load = Load((one, two), codes)
+        running = asyncio.create_task(load.run())
+        await load.more()
         for node in (one, two):
             await node.verify(doomed[0].uri)
         assert keys_in(own_redis) > 0
@@ -519,18 +528,19 @@ async def test_without_redis_every_answer_is_right_and_with_it_again_it_is_used_
         # Away: the recall is still shown at once where it was made, and soon at the other.
         await bad.recall()
         assert "RECALLED_BATCH" in reasons(await one.verify(doomed[0].uri))
-        assert await shows(two, doomed[0].uri, "RECALLED_BATCH") < VISIBLE_WITHIN
+        await shows(two, doomed[0].uri, "RECALLED_BATCH")
         for node in (one, two):
             assert outcome(await node.verify(codes[0].uri, "device")) == "GENUINE"
+        await load.more()
         own_redis.start()
         await until(lambda: keys_in(own_redis) > 0)
+        await load.more()
         for node in (one, two):
             assert "RECALLED_BATCH" in reasons(await node.verify(doomed[0].uri))
-        stop.set()
-        found = await asyncio.wait_for(load, TIMEOUT)
-        assert len(found) > 50
-        assert {word for _, word in found} == {"GENUINE"}
-        assert {serial for serial, _ in found} <= {code.serial for code in codes}
+        load.over = True
+        await asyncio.wait_for(running, TIMEOUT)
+        assert {word for _, word in load.found} == {"GENUINE"}
+        assert {serial for serial, _ in load.found} <= {code.serial for code in codes}
 
 
 async def test_after_redis_came_back_the_nodes_tell_each_other_again(
@@ -546,7 +556,7 @@ async def test_after_redis_came_back_the_nodes_tell_each_other_again(
     await until(lambda: listeners_of(own_redis) == 2)
     assert outcome(await two.verify(code.uri, "d")) == "GENUINE"
     await lot.recall(one.issuer)
-    assert await shows(two, code.uri, "RECALLED_BATCH") < VISIBLE_WITHIN
+    await shows(two, code.uri, "RECALLED_BATCH")
 
 
 def listeners_of(server: RedisServer) -> int:

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from tests.support.certificates import Certified, certified
 from tests.support.connect import path_of
-from tests.support.service import Caller, gln_of, refused, settings_for, uscc_of
+from tests.support.service import TIMEOUT, Caller, gln_of, refused, settings_for, uscc_of
 from tracechain.adapters.tls import TlsFiles
 from tracechain.bootstrap import App, Ports, build, serve
 from tracechain.domain.certificate import public_key_of
@@ -305,7 +305,7 @@ async def test_who_begins_no_handshake_is_hung_up_on(
             await asyncio.open_connection("127.0.0.1", port)
             for port in (ports.port, ports.mtls_port, ports.http_port)
         ]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             assert [await reader.read() for reader, _ in opened] == [b""] * 3
         for _, writer in opened:
             writer.close()

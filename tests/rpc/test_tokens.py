@@ -19,7 +19,7 @@ import pytest_asyncio
 from joserfc import jwk
 
 from tests.support.connect import path_of
-from tests.support.service import Caller, World, gln_of, refused, running_world
+from tests.support.service import TIMEOUT, Caller, World, gln_of, refused, running_world
 from tests.support.token_issuer import AUDIENCE, Issuer, token_issuer
 from tracechain.adapters.jwks import HttpFetch, IssuerSignatures, Pace, keys_of
 from tracechain.domain.errors import TracechainError, Unauthenticated, Unavailable
@@ -386,7 +386,7 @@ async def test_a_key_that_its_issuer_withdraws_is_refused_once_that_is_seen(own:
     # Known keys are used at once, and renewed beside.
     bench.now = 1
     assert await bench.says("first") == ""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while await bench.says("first") == "":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert await bench.says("second") == ""

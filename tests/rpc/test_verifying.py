@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.service import (
     RESOLVER,
+    TIMEOUT,
     Lot,
     World,
     event,
@@ -550,7 +551,7 @@ async def test_a_stream_is_answered_while_it_is_open(world: World) -> None:
             sequence=sequence, request=pb.VerifyCodeRequest(code=code)
         )
         await call.write(request)
-        answer = await asyncio.wait_for(call.read(), 5)
+        answer = await asyncio.wait_for(call.read(), TIMEOUT)
         assert (answer.sequence, answer.verdict.previous_scans) == (sequence, sequence)
     await call.done_writing()
     assert await call.read() is grpc.aio.EOF

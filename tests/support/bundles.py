@@ -40,6 +40,7 @@ from tracechain.domain.log.fact import (
     batch_fact,
     event_fact,
     evidence_fact,
+    first_quantity_fact,
     issuer_chain,
     key_fact,
     recall_fact,
@@ -56,6 +57,8 @@ from tracechain.domain.text import LocalizedText
 
 ORIGIN = "log.example/tracechain"
 BATCH, NAME = 7, f"products/{gtin_of(1)}/batches/L1"
+# The numbers that the batch's quantity and the first event have in its chain.
+QUANTITY, EVENTS = 1, 3
 CASE = f"https://id.gs1.org/00/{sscc_of(1)}"
 ISSUER = f"issuer:{gln_of(1)}"
 START = 1_767_600_000_000_000
@@ -178,9 +181,9 @@ def _event(number: int, keys: Sequence[int], body: str) -> Fact:
 
 
 def made_bundle(events: int = 4, late: int = 1, *, seed: int = 1, stamp: bytes = b"") -> Made:
-    """The story of a batch: a key, the batch, a recall, so many events, of which every second is of
-    the case that it is in; one event is told without its text, and one of other goods lies in
-    between. `late` events come while the export is made."""
+    """The story of a batch: a key, the batch, its quantity, a recall, so many events, of which
+    every second is of the case that it is in; one event is told without its text, and one of other
+    goods lies in between. `late` events come while the export is made."""
     log = PaperLog(Random(seed))
     bodies = {number: body_of(number) for number in range(events)}
     key = IssuerKey(
@@ -191,7 +194,10 @@ def made_bundle(events: int = 4, late: int = 1, *, seed: int = 1, stamp: bytes =
     )
     notice = LocalizedText("请停止饮用", "Do not drink")
     recall = Recall("r1", BATCH, RecallKind.RECALL, (), notice, gln_of(6), True, START)
-    log.append(key_fact(key, START), batch_fact(batch), recall_fact(recall))
+    log.append(
+        key_fact(key, START), batch_fact(batch), first_quantity_fact(batch, gln_of(1)),
+        recall_fact(recall),
+    )  # fmt: skip
     for number, body in bodies.items():
         log.append(_event(number, [BATCH, derived(CASE)] if number % 2 else [BATCH], body))
         log.append(_event(number, [99], body_of(number + 1000)))
@@ -325,7 +331,7 @@ def _exchanged(made: Made) -> bytes:
     """Two events in each other's place, and the manifest made to fit."""
 
     def edit(members: dict[str, bytes]) -> None:
-        one, other = made.leaf_of(2), made.leaf_of(4)
+        one, other = made.leaf_of(EVENTS), made.leaf_of(EVENTS + 2)
         for name in (leaf_name, fact_name, body_name):
             a, b = name(one), name(other)
             members[a], members[b] = members[b], members[a]
@@ -336,7 +342,7 @@ def _exchanged(made: Made) -> bytes:
 
 def _swapped_members(made: Made) -> bytes:
     members = list(made.members.items())
-    at = [name for name, _ in members].index(leaf_name(made.leaf_of(2)))
+    at = [name for name, _ in members].index(leaf_name(made.leaf_of(EVENTS)))
     members[at], members[at + 1] = members[at + 1], members[at]
     return pack(dict(members))
 
@@ -361,7 +367,7 @@ def _manifest(change: Callable[[dict[str, Any]], None]) -> Tamper:
 
 def _event_text(made: Made) -> bytes:
     """Another place in the text of an event, and its hashes made to fit as far as they can be."""
-    index = made.leaf_of(2)
+    index = made.leaf_of(EVENTS)
 
     def edit(members: dict[str, bytes]) -> None:
         old = members[body_name(index)]
@@ -374,7 +380,7 @@ def _event_text(made: Made) -> bytes:
 
 
 def _fact_text(made: Made) -> bytes:
-    index = made.leaf_of(2)
+    index = made.leaf_of(EVENTS)
 
     def edit(members: dict[str, bytes]) -> None:
         members[fact_name(index)] = members[fact_name(index)].replace(b"690", b"691")
@@ -383,9 +389,19 @@ def _fact_text(made: Made) -> bytes:
     return edited(made, edit)
 
 
+def _quantity(*, hashed: bool) -> Tamper:
+    """More codes than were authorised."""
+
+    def tamper(made: Made) -> bytes:
+        name = fact_name(made.leaf_of(QUANTITY))
+        return _set(name, lambda d: d.replace(b":1000,", b":9000,"), hashed=hashed)(made)
+
+    return tamper
+
+
 def _leaf_text(made: Made) -> bytes:
     """A leaf with another time, in its spelling."""
-    index = made.leaf_of(2)
+    index = made.leaf_of(EVENTS)
 
     def edit(members: dict[str, bytes]) -> None:
         leaf = Leaf.parse(members[leaf_name(index)])
@@ -471,7 +487,7 @@ def _other_signer(made: Made) -> bytes:
 
 
 def _proof_of_another(made: Made) -> bytes:
-    index, other = made.leaf_of(2), made.leaf_of(3)
+    index, other = made.leaf_of(EVENTS), made.leaf_of(EVENTS + 1)
 
     def edit(members: dict[str, bytes]) -> None:
         members[proof_name(index)] = members[proof_name(other)]
@@ -480,7 +496,7 @@ def _proof_of_another(made: Made) -> bytes:
 
 
 def _false_hash(made: Made) -> bytes:
-    name = proof_name(made.leaf_of(2))
+    name = proof_name(made.leaf_of(EVENTS))
 
     def edit(members: dict[str, bytes]) -> None:
         lines = members[name].split(b"\n")
@@ -523,12 +539,12 @@ TAMPERINGS: Sequence[Tampering] = (
         "a member more", lambda made: edited(made, lambda m: m.__setitem__("note.txt", b"!")),
         "MEMBER_UNKNOWN", _named("note.txt"),
     ),
-    Tampering("members in another order", _swapped_members, "REORDERED", _leaf_at(3)),
-    Tampering("an event dropped", _dropped(3), "EVENT_MISSING", _leaf_at(4)),
+    Tampering("members in another order", _swapped_members, "REORDERED", _leaf_at(EVENTS + 1)),
+    Tampering("an event dropped", _dropped(EVENTS), "EVENT_MISSING", _leaf_at(EVENTS + 1)),
     Tampering("the batch's leaf dropped", _dropped(0), "EVENT_MISSING", _leaf_at(1)),
     Tampering("the last event dropped", _dropped(-3), "EVENT_MISSING", _leaf_at(-2)),
     Tampering("the end cut off", _truncated, "TRUNCATED", _named(leaf_name(0))),
-    Tampering("two events exchanged", _exchanged, "REORDERED", _leaf_at(2)),
+    Tampering("two events exchanged", _exchanged, "REORDERED", _leaf_at(EVENTS)),
     Tampering(
         "a chain dropped",
         _manifest(lambda m: m["chains"].pop()), "CHAIN_MISSING", _leaf_at(-2),
@@ -554,6 +570,13 @@ TAMPERINGS: Sequence[Tampering] = (
     ),
     Tampering("an event's text", _event_text, "MANIFEST_ALTERED", _named("manifest.json")),
     Tampering("a fact", _fact_text, "MANIFEST_ALTERED", _named("manifest.json")),
+    Tampering(
+        "a quantity", _quantity(hashed=False), "MEMBER_ALTERED", _leaf_at(QUANTITY, fact_name)
+    ),
+    Tampering(
+        "a quantity and its hash", _quantity(hashed=True), "MANIFEST_ALTERED",
+        _named("manifest.json"),
+    ),
     Tampering("a leaf and its fact", _leaf_text, "MANIFEST_ALTERED", _named("manifest.json")),
     Tampering("a leaf that came late", _late_leaf, "FALSE_LOG_PROOF", _leaf_at(-3, proof_name)),
     Tampering(
@@ -566,10 +589,12 @@ TAMPERINGS: Sequence[Tampering] = (
         lambda made: _set(fact_name(made.export), lambda d: d.replace(b"690", b"691"))(made),
         "FALSE_OPENING", lambda made: fact_name(made.export),
     ),
-    Tampering("a false hash in a proof", _false_hash, "FALSE_LOG_PROOF", _leaf_at(2, proof_name)),
+    Tampering(
+        "a false hash in a proof", _false_hash, "FALSE_LOG_PROOF", _leaf_at(EVENTS, proof_name)
+    ),
     Tampering(
         "the proof of another leaf", _proof_of_another, "OTHER_CHECKPOINT",
-        _leaf_at(2, proof_name),
+        _leaf_at(EVENTS, proof_name),
     ),
     Tampering(
         "another checkpoint beside the proofs",

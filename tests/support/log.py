@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tracechain.app.ports import Store
 from tracechain.domain.log.checkpoint import Checkpoint
+from tracechain.domain.log.fact import Fact, batch_fact
 from tracechain.domain.log.note import Note, NoteSigner
 from tracechain.domain.log.policy import Log, Policy
+from tracechain.domain.product import Batch
 
 SIGNER = NoteSigner("log.example/test", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 POLICY = Policy((Log(SIGNER.key),))
@@ -32,6 +36,13 @@ async def published(store: Store) -> Checkpoint:
     fence, checkpoint = await sequenced(store)
     assert await store.put_checkpoint(fence, checkpoint.size, signed(checkpoint))
     return checkpoint
+
+
+def earlier_batch_fact(batch: Batch) -> Fact:
+    """The fact of a batch as it was when it told the first quantity as well."""
+    fact = batch_fact(batch)
+    told = {**json.loads(fact.text), "authorized_quantity": batch.authorized_quantity}
+    return fact._replace(text=json.dumps(told, ensure_ascii=False, separators=(",", ":")))
 
 
 def signed(checkpoint: Checkpoint, signer: NoteSigner = SIGNER) -> bytes:

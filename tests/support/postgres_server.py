@@ -15,7 +15,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,7 +25,8 @@ from typing import Any
 
 import asyncpg
 
-HOST = "127.0.0.1"
+from tests.support.ports import HOST, free_port
+
 USER = "tracechain"
 ADMIN = "admin"
 START_SECONDS = 60.0
@@ -83,7 +83,7 @@ class PostgresServer:
             self._folder = self._made()
         for _ in range(1 if self.port else 5):
             # Another process can take a free port before the server binds it: then try again.
-            port = self.port or _free_port()
+            port = self.port or free_port()
             if self._launch(port):
                 self.port = port
                 return self
@@ -269,12 +269,6 @@ def _is_alive(pid: int) -> bool:
     except OSError:
         # Another system, or gone since.
         return not Path("/proc/self").exists()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 _SHARED: PostgresServer | None = None

@@ -14,7 +14,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support.redis_server import HOST, RedisServer
+from tests.support.ports import HOST
+from tests.support.redis_server import RedisServer
 
 SLOTS = 16384
 NOTICED_MS = 700

@@ -17,12 +17,12 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-HOST = "127.0.0.1"
-START_SECONDS = 10.0
-STOP_SECONDS = 5.0
+from tests.support.ports import HOST, free_port
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
 
 
 class RedisUnavailable(Exception):
@@ -74,7 +74,7 @@ class RedisServer:
         attempts = 1 if self.port else 5
         for _ in range(attempts):
             # Another process can take a free port before the server binds it: then try again.
-            port = self.port or _free_port()
+            port = self.port or free_port()
             if self._launch(port):
                 self.port = port
                 return self
@@ -147,17 +147,6 @@ def _end(process: subprocess.Popen[bytes], owner: int) -> None:
 def _clear(folder: str, owner: int) -> None:
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    """A free port that leaves room for the one of a Cluster's bus, 10000 above."""
-    while True:
-        with socket.socket() as probe, socket.socket() as bus:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-            with suppress(OSError, OverflowError):
-                bus.bind((HOST, port + 10_000))
-                return port
 
 
 def _answers(port: int, pid: int) -> bool:

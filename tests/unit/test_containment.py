@@ -110,9 +110,9 @@ def test_at_one_moment_what_fits_in_no_order_is_in_conflict_and_identities_decid
 def test_a_thousand_moves_of_one_moment_take_no_time() -> None:
     touches = [put(packing(n, 10, "ADD"), box(f"b{n}")) for n in range(1000)]
     touches += [put(packing(n + 1000, 10, "DELETE"), box(f"b{n}")) for n in range(1000)]
-    begin = time.perf_counter()
+    begin = time.thread_time()
     intervals, _ = found(*touches)
-    assert time.perf_counter() - begin < 2
+    assert time.thread_time() - begin < 2
     assert all(start == 10 for _, start, _ in intervals)
 
 

@@ -9,22 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.clock import HandClock
 from tracechain.adapters.buckets import LocalBuckets
 from tracechain.app.limits import Limits, Rates, client_of
 from tracechain.domain.errors import ResourceExhausted, Unavailable
 from tracechain.domain.rate import Rate
 
 SECOND = 1_000_000
-
-
-@dataclass
-class HandClock:
-    """A clock that stands still until it is moved."""
-
-    now: int = 1_000 * SECOND
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @dataclass
@@ -265,4 +256,4 @@ async def test_a_stream_waits_for_its_turn() -> None:
     await asyncio.sleep(0.02)
     assert not waiting.done()
     clock.now += SECOND
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from tests.support.browsing import phone, text_of
-from tests.support.service import World
+from tests.support.service import TIMEOUT, World
 from tracechain.v1 import admin_pb2, party_pb2, supervision_pb2
 
 DOCUMENTS = ("/.well-known/jwks.json", "/.well-known/revocations.json", "/recalls.json",
@@ -80,11 +81,18 @@ async def test_a_revoked_key_is_in_both_lists(world: World) -> None:
     assert "secret" not in after.text
 
 
+async def feed_once(world: World, holds: Callable[[Any], object]) -> Any:
+    """The feed of recalls, which is made anew now and then, once something holds of it."""
+    async with asyncio.timeout(TIMEOUT):
+        while not holds(feed := (await phone(world).get("/recalls.json")).json()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return feed
+
+
 async def test_recalls_are_a_feed_and_a_page(world: World) -> None:
     lot = await world.lot()
     recall = await lot.recall(notice="请停止饮用本批次")
-    await asyncio.sleep(0.5)
-    feed = (await phone(world).get("/recalls.json")).json()
+    feed = await feed_once(world, lambda found: lot.gtin in str(found["items"][:1]))
     assert feed["version"] == "https://jsonfeed.org/version/1.1"
     item = feed["items"][0]
     assert item["content_text"] == "请停止饮用本批次"
@@ -95,8 +103,7 @@ async def test_recalls_are_a_feed_and_a_page(world: World) -> None:
     await world.issuer.supervision.LiftRecall(
         supervision_pb2.LiftRecallRequest(name=recall.name, reason="checked")
     )
-    await asyncio.sleep(0.5)
-    assert (await phone(world).get("/recalls.json")).json()["items"][0]["_tracechain"]["lifted"]
+    await feed_once(world, lambda found: found["items"][0]["_tracechain"]["lifted"])
     assert "已解除" in text_of(await phone(world).get("/recalls"))
 
 
@@ -104,9 +111,8 @@ async def test_the_feed_has_pages(world: World) -> None:
     for _ in range(3):
         lot = await world.lot()
         for number in range(18):
-            await lot.recall(request_id=f"r{number}")
-    await asyncio.sleep(0.5)
-    feed = (await phone(world).get("/recalls.json")).json()
+            last = await lot.recall(request_id=f"r{number}")
+    feed = await feed_once(world, lambda found: last.name.split("/")[-1] in str(found["items"][:1]))
     assert len(feed["items"]) == 50
     more = (
         await phone(world).get(feed["next_url"].removeprefix("https://id.tracechain.example"))

@@ -136,8 +136,8 @@ async def test_leaving_early_cancels_the_call(service: Any, kind: str) -> None:
         async with AsyncClient(service.target) as client:
             async with contextlib.aclosing(client.issue_codes(BATCH, 1_000_000)) as codes:
                 assert (await anext(codes)).index == 0
-            await asyncio.wait_for(service.ended.wait(), 5)
-    await asyncio.wait_for(service.ended.wait(), 5)
+            await asyncio.wait_for(service.ended.wait(), 30)
+    await asyncio.wait_for(service.ended.wait(), 30)
 
 
 async def test_a_cancelled_task_cancels_the_call(service: Any) -> None:
@@ -149,18 +149,18 @@ async def test_a_cancelled_task_cancels_the_call(service: Any) -> None:
                 under_way.set()
 
         task = asyncio.create_task(take())
-        await asyncio.wait_for(under_way.wait(), 5)
+        await asyncio.wait_for(under_way.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(service.ended.wait(), 5)
+        await asyncio.wait_for(service.ended.wait(), 30)
 
 
 async def test_a_stream_has_a_timeout_of_its_own(ask: Any, service: Any) -> None:
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         await ask("issue_codes", BATCH, 10**9, settings={"stream_timeout": 0.3})
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert indexes(await ask("issue_codes", BATCH, 5, settings={"timeout": 0.000001})) == [
         *range(5)
     ]
@@ -321,7 +321,7 @@ async def test_no_thread_is_left_behind(service: Any, fail: Any) -> None:
 
     before = set(threading.enumerate())
     await asyncio.to_thread(capture)
-    for _ in range(100):
+    for _ in range(600):
         new = set(threading.enumerate()) - before
         if all(thread.name.startswith("asyncio") for thread in new):  # to_thread keeps its own
             return
@@ -337,7 +337,7 @@ async def test_no_task_is_left_behind(service: Any, fail: Any) -> None:
         assert len([r async for r in client.capture_stream(events, chunk_size=10)]) == 30
         async with contextlib.aclosing(client.capture_stream(events, chunk_size=10)) as results:
             await anext(results)
-    for _ in range(100):
+    for _ in range(600):
         if not any("consume" in str(task) for task in asyncio.all_tasks() - before):
             return
         await asyncio.sleep(0.05)

@@ -18,7 +18,7 @@ from tracechain.domain.code import CodeKey, Profile
 from tracechain.domain.keys import IssuerKey
 from tracechain.domain.log.checkpoint import Checkpoint
 from tracechain.domain.log.cosignature import Cosigner
-from tracechain.domain.log.fact import Fact, batch_fact, key_fact, quantity_fact
+from tracechain.domain.log.fact import Fact, batch_fact, first_quantity_fact, key_fact
 from tracechain.domain.log.merkle import Node, hashes, inclusion, leaf_hash, row_root
 from tracechain.domain.log.note import Note, NoteSigner
 from tracechain.domain.log.proof import LogProof
@@ -72,21 +72,16 @@ class History:
             fact=leaf.text,
         )  # fmt: skip
 
-    def verdict(
-        self, code: str, index: int = 3, size: int = 0, quantity: int = 0, cosigned: bool = True
-    ) -> Verdict:
+    def verdict(self, code: str, size: int = 0, *, cosigned: bool = True) -> Verdict:
         """What an honest service answers by the tree of this size."""
         size = size or len(self.tree)
         note = self.note(size, cosigned=cosigned)
         batch, key = (self.about(kind) for kind in ("batch", "key"))
-        chosen = [batch] if index < 10 else [batch, self.about("quantity")]
         serial = code.partition("/21/")[2][:13]
         return Verdict(
             gtin=GTIN, lot=LOT, serial=serial,
             proof=IssueProof(
-                unit_index=index,
-                authorization=[self.leaf(leaf, note, size) for leaf in chosen],
-                key=self.leaf(key, note, size),
+                batch=self.leaf(batch, note, size), key=self.leaf(key, note, size)
             ),
         )  # fmt: skip
 
@@ -103,9 +98,7 @@ def facts(key: CodeKey) -> list[Fact]:
     others = [
         batch_fact(s.batch(GTIN, f"L{n}", 5, batch_number=n, create_time=n)) for n in range(8, 30)
     ]
-    return [
-        key_fact(record, 2), batch_fact(batch), quantity_fact(NUMBER, 20, "r", "g", "", 5), *others,
-    ]  # fmt: skip
+    return [key_fact(record, 2), batch_fact(batch), first_quantity_fact(batch, "g"), *others]
 
 
 @pytest.fixture(params=[7, 8])
@@ -125,22 +118,20 @@ def log(key: CodeKey) -> History:
 
 
 def test_what_is_proved_is_said(log: History, code: str) -> None:
-    issue, note, checkpoint = LogTrust(POLICY, MemoryPin()).check(code, log.verdict(code, 3))
+    issue, note, checkpoint = LogTrust(POLICY, MemoryPin()).check(code, log.verdict(code))
     assert (issue.gtin, issue.lot, issue.batch_number) == (GTIN, LOT, NUMBER)
-    assert (issue.authorized_quantity, issue.unit_index, issue.leaf_index) == (10, 3, 1)
-    assert issue.authorized_time.timestamp() == 1_700_000_000
+    assert (issue.leaf_index, issue.register_time.timestamp()) == (1, 1_700_000_000)
     assert (issue.issuer, issue.key_revoke_time) == ("6901234000016", None)
     assert issue.tree_size == checkpoint.size == len(log.tree)
     assert issue.witnessed["w"].timestamp() == 1_700_000_000
     assert note.encode() == log.note(len(log.tree)).encode()
-    raised, _, _ = LogTrust(VKEY, MemoryPin()).check(code, log.verdict(code, 12))
-    assert (raised.authorized_quantity, raised.leaf_index) == (20, 2)
-    assert raised.witnessed == {}
+    unwitnessed, _, _ = LogTrust(VKEY, MemoryPin()).check(code, log.verdict(code))
+    assert unwitnessed.witnessed == {}
 
 
 def leaf_of(change: Callable[[Leaf], None], which: str = "batch") -> Callable[[Verdict], None]:
     def changed(verdict: Verdict) -> None:
-        change(verdict.proof.key if which == "key" else verdict.proof.authorization[0])
+        change(getattr(verdict.proof, which))
 
     return changed
 
@@ -157,16 +148,9 @@ def replaced(field: str, old: Any, new: Any) -> Callable[[Any], None]:
     return lambda message: setattr(message, field, getattr(message, field).replace(old, new))
 
 
-def other_batch(verdict: Verdict) -> None:
-    """A raise of 20 that is another batch's."""
-    verdict.proof.authorization[0].fact = verdict.proof.authorization[0].fact.replace(
-        f'"batch_number":{NUMBER}', '"batch_number":8'
-    )
-
-
 # What a service that lies changes in an honest answer.
 LIES: dict[str, Callable[[Verdict], None]] = {
-    "fact": leaf_of(replaced("fact", '"authorized_quantity":10', '"authorized_quantity":99')),
+    "fact": leaf_of(replaced("fact", f'"batch_number":{NUMBER}', '"batch_number":8')),
     "fact of another lot": leaf_of(replaced("fact", '"L1"', '"L2"')),
     "salt": leaf_of(set_to(salt=bytes(32))),
     "no salt": leaf_of(set_to(salt=b"")),
@@ -179,16 +163,12 @@ LIES: dict[str, Callable[[Verdict], None]] = {
     "key's fact": leaf_of(replaced("fact", '"key_id":', '"key_id":1'), "key"),
     "key's proof": leaf_of(set_to(proof=b""), "key"),
     "no key": lambda verdict: verdict.proof.ClearField("key"),
-    "no batch": lambda verdict: verdict.proof.ClearField("authorization"),
-    "batch as key": lambda verdict: verdict.proof.key.CopyFrom(verdict.proof.authorization[0]),
-    "key as batch": lambda verdict: verdict.proof.authorization[0].CopyFrom(verdict.proof.key),
-    "three leaves": lambda verdict: verdict.proof.authorization.extend([verdict.proof.key] * 2),
-    "unit beyond": lambda verdict: set_to(unit_index=10)(verdict.proof),
-    "unit before": lambda verdict: set_to(unit_index=-1)(verdict.proof),
+    "no batch": lambda verdict: verdict.proof.ClearField("batch"),
+    "batch as key": lambda verdict: verdict.proof.key.CopyFrom(verdict.proof.batch),
+    "key as batch": lambda verdict: verdict.proof.batch.CopyFrom(verdict.proof.key),
     "lot": set_to(lot="L2"),
     "gtin": set_to(gtin="06901234000023"),
     "serial": set_to(serial="0000000000000"),
-    "raise of another batch": other_batch,
 }
 
 

@@ -12,8 +12,6 @@ import io
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
-from PIL import Image, ImageOps
-
 from tracechain.domain.errors import InvalidArgument
 
 MAX_PIXELS = 40_000_000
@@ -40,6 +38,9 @@ class PillowPhotos:
 def clean(data: bytes) -> bytes:
     """A JPEG of at most 1600 pixels a side, upright, without metadata. Raises InvalidArgument
     INVALID_PHOTO, PHOTO_TOO_LARGE."""
+    # Here, since most services and all their restarts see no photograph.
+    from PIL import Image, ImageOps
+
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             warnings.simplefilter("ignore")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
 from tracechain.adapters.tls import TlsFiles
-from tracechain.app.known_callers import KnownCallers
 from tracechain.app.limits import Rates
-from tracechain.app.tokens import BearerTokens
-from tracechain.app.visibility import Visibility
-from tracechain.bootstrap.stores import clock
 from tracechain.domain.address import is_loopback
 from tracechain.domain.approval import Act
 from tracechain.domain.errors import Unavailable
 from tracechain.domain.rate import Rate
-from tracechain.domain.token import TokenIssuer
 from tracechain.settings import Settings
 
 
@@ -42,23 +36,6 @@ def rates(settings: Settings) -> Rates:
         tries=rate(s.client_tries_per_hour, 3600, s.client_tries_per_hour / 3),
         tries_at_code=rate(s.code_tries_per_hour, 3600, s.code_tries_per_hour / 3),
     )
-
-
-def bearer_tokens(
-    settings: Settings, fetch: HttpFetch, visibility: Visibility, known: KnownCallers
-) -> BearerTokens | None:
-    """The tokens that the settings allow; None where they name no issuer."""
-    issuers = [
-        (
-            TokenIssuer(
-                one.issuer, one.audience, one.roles, frozenset(one.parties), one.party_claim,
-                one.role_claim, one.region_claim, one.skew_s * 1_000_000,
-            ),
-            IssuerSignatures(one.jwks_uri, one.algorithms, fetch),
-        )
-        for one in settings.oidc
-    ]  # fmt: skip
-    return BearerTokens(issuers, visibility, clock, known) if issuers else None
 
 
 def http_hosts(settings: Settings) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,10 +16,7 @@ from tracechain.adapters.buckets import LocalBuckets
 from tracechain.adapters.cache_stack import CacheStack
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.evidence.press import ReportProcess
-from tracechain.adapters.evidence.stamps import HttpTimeStamps
-from tracechain.adapters.fact_codec import FactCodec
 from tracechain.adapters.grouped import GroupedAudit, GroupedEvents, GroupedScans
-from tracechain.adapters.jwks import HttpFetch
 from tracechain.adapters.keys import HmacDigester, ServiceSecret
 from tracechain.adapters.labels.press import PooledLabels
 from tracechain.adapters.load import Load
@@ -26,10 +24,6 @@ from tracechain.adapters.memory_cache import MemoryCache
 from tracechain.adapters.photos import PillowPhotos
 from tracechain.adapters.press import Press
 from tracechain.adapters.proofs import GroupedProofs
-from tracechain.adapters.redis_buckets import SharedBuckets
-from tracechain.adapters.redis_cache import RedisCache
-from tracechain.adapters.redis_lanes import Lanes
-from tracechain.adapters.redis_url import connect
 from tracechain.app.approving import Approving
 from tracechain.app.assessing import Assessing
 from tracechain.app.auditing import Auditing
@@ -76,12 +70,11 @@ from tracechain.app.secrets import service_secret
 from tracechain.app.stories import Stories
 from tracechain.app.tracing import Tracing
 from tracechain.app.visibility import Visibility
-from tracechain.bootstrap.access import bearer_tokens, four_eyes, http_hosts, rates
+from tracechain.bootstrap.access import four_eyes, http_hosts, rates
 from tracechain.bootstrap.log import Vouching, open_vouching
 from tracechain.bootstrap.stores import clock, store_for, vault_for
 from tracechain.domain.errors import TracechainError, Unavailable
 from tracechain.domain.keys import JudgeEarlier
-from tracechain.domain.rate import Rate
 from tracechain.domain.retention import Retention
 from tracechain.domain.scan import ScanRules
 from tracechain.rpc.admin import AdminServicer
@@ -100,6 +93,12 @@ from tracechain.rpc.verification import VerificationServicer
 from tracechain.settings import Settings
 from tracechain.web.app import Site
 from tracechain.web.site import Services, make_site
+
+if TYPE_CHECKING:
+    # Not imported at the start where the settings do not want them: see `bootstrap.shared`.
+    from tracechain.adapters.evidence.stamps import HttpTimeStamps
+    from tracechain.adapters.jwks import HttpFetch
+    from tracechain.bootstrap.shared import Shared
 
 _LOG = structlog.get_logger(__name__)
 # How long codes wait at most for others to be proved with, in seconds.
@@ -130,13 +129,13 @@ class App:
     _audit: GroupedAudit
     _changes: Changes
     _caches: CacheStack
-    _shared: list[SharedBuckets]
+    _shared: Shared | None
     _press: Press
     _labels: PooledLabels
     _reports: ReportProcess
     _photos: PillowPhotos
     _uses: LastUses
-    _fetch: HttpFetch
+    _fetch: HttpFetch | None
     _sequencing: Sequencing
     _vouching: Vouching
     _polls: list[asyncio.Task[None]]
@@ -150,13 +149,14 @@ class App:
         await self._sequencing.close()
         await self._vouching.close()
         await self._uses.write()
-        await self._fetch.close()
+        if self._fetch is not None:
+            await self._fetch.close()
         for group in (self._changes, self._proofs, self._scans, self._events):
             await group.close()
         await self.auditing.close()
         await self._audit.close()
-        for buckets in self._shared:
-            await buckets.close()
+        if self._shared is not None:
+            await self._shared.close()
         await self._caches.close()
         await self._press.close()
         self._photos.close()
@@ -175,7 +175,11 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     )
     # Before anything that has to be closed: it is here that a wrong URL or policy is refused.
     vouching = open_vouching(settings)
-    servers = connect(settings.redis_url) if settings.redis_url else None
+    shared = None
+    if settings.redis_url:
+        from tracechain.bootstrap.shared import Shared
+
+        shared = Shared(settings)
     stamps = time_stamps(settings)
     store = store or await store_for(settings, rules)
     try:
@@ -187,31 +191,12 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         clock, lifetime=settings.memory_lifetime_ms * 1000, capacity=settings.memory_entries
     )
     layers: list[Cache] = [memory]
-    shared: list[SharedBuckets] = []
     make_buckets: MakeBuckets = lambda _, rate: LocalBuckets(rate, clock)  # noqa: E731
-    if servers is not None:
-        lanes = Lanes(
-            servers,
-            clock,
-            in_flight=settings.redis_in_flight,
-            timeout=settings.redis_timeout_ms / 1000,
-        )
-        redis = RedisCache(
-            lanes,
-            FactCodec(),
-            secret.derive("cache-mac/v1"),
-            clock,
-            lifetime=settings.redis_lifetime_ms * 1000,
-        )
-        name_key = secret.derive("limit-names/v1")
-
-        def make_shared(rule: str, rate: Rate) -> SharedBuckets:
-            shared.append(SharedBuckets(rule, rate, lanes, name_key, clock))
-            return shared[-1]
-
-        make_buckets = make_shared
-        redis.on_invalidate(memory.forget, memory.forget_all)
-        layers.append(redis)
+    if shared is not None:
+        shared.open(secret, clock)
+        shared.cache.on_invalidate(memory.forget, memory.forget_all)
+        layers.append(shared.cache)
+        make_buckets = shared.make_buckets
     caches = CacheStack(layers)
     changes = Changes(caches)
 
@@ -223,9 +208,13 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         store, vault, visibility, clock, roots.certify, JudgeEarlier(settings.judge_earlier)
     )
     await keyring.refresh()
-    fetch = HttpFetch()
-    uses = LastUses(store, clock)
     known = KnownCallers(clock, os.urandom)
+    tokens, fetch = None, None
+    if settings.oidc:
+        from tracechain.bootstrap.tokens import bearer_tokens
+
+        tokens, fetch = bearer_tokens(settings, visibility, known)
+    uses = LastUses(store, clock)
     credentials = Credentials(store, visibility, clock, os.urandom, uses, known)
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
@@ -332,7 +321,6 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     admission = Admission(
         settings.max_calls, settings.max_streams, settings.client_calls, settings.client_streams
     )
-    tokens = bearer_tokens(settings, fetch, visibility, known)
     authenticating = Authenticating(credentials, tokens, known)
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
@@ -401,6 +389,8 @@ def time_stamps(settings: Settings) -> HttpTimeStamps | None:
     """The authority that the settings name. Raises Unavailable SETTING_INVALID."""
     if not settings.tsa_url:
         return None
+    from tracechain.adapters.evidence.stamps import HttpTimeStamps
+
     if settings.tsa_roots is None:
         raise Unavailable("SETTING_INVALID", "tsa_url needs tsa_roots: whom its stamps lead to")
     try:

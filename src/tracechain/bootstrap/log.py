@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracechain.adapters.log.heads import FileHeads
 from tracechain.adapters.log.keys import KeyFile, make_key
-from tracechain.adapters.log.signer import ChildSigner, HttpSigner
+from tracechain.adapters.log.signer import ChildSigner
 from tracechain.adapters.log.signer_child import greeting
 from tracechain.adapters.log.signer_folder import key_file, key_types, make_folder, open_folder
-from tracechain.adapters.log.witnesses import HttpWitnesses
 from tracechain.app.log.collecting import Collecting
 from tracechain.app.log.publishing import Publishing
 from tracechain.app.log.witnessing import Witnessing
@@ -25,6 +25,11 @@ from tracechain.domain.log.policy import Policy
 from tracechain.settings import Settings
 from tracechain.web.log_desk import signer_desk, witness_desk
 from tracechain.web.server import HttpServer
+
+if TYPE_CHECKING:
+    # Not imported at the start where the settings do not want them: see `shared`.
+    from tracechain.adapters.log.http_signer import HttpSigner
+    from tracechain.adapters.log.witnesses import HttpWitnesses
 
 Asgi = Callable[..., Awaitable[None]]
 # A witness is asked by few; who holds connections and asks nothing is ended by the server.
@@ -113,7 +118,7 @@ class Vouching:
 
     _signer: ChildSigner | HttpSigner
     _policy: Policy | None
-    _witnesses: HttpWitnesses
+    _witnesses: HttpWitnesses | None
     _collecting: Collecting | None
 
     def publishing(self, log: LogStore) -> Publishing:
@@ -123,7 +128,8 @@ class Vouching:
     async def close(self) -> None:
         """Ends the signer where it is ours, and connections; once nothing is being published."""
         await self._signer.close()
-        await self._witnesses.close()
+        if self._witnesses is not None:
+            await self._witnesses.close()
 
 
 def open_vouching(settings: Settings) -> Vouching:
@@ -133,11 +139,17 @@ def open_vouching(settings: Settings) -> Vouching:
     key-encryption key.
     """
     policy = read_log_policy(settings)
-    seconds = settings.log_witness_ms / 1000
-    witnesses = HttpWitnesses(seconds)
-    collecting = Collecting(policy, witnesses, seconds) if policy else None
+    witnesses, collecting = None, None
+    if policy is not None:
+        from tracechain.adapters.log.witnesses import HttpWitnesses
+
+        seconds = settings.log_witness_ms / 1000
+        witnesses = HttpWitnesses(seconds)
+        collecting = Collecting(policy, witnesses, seconds)
     signer: ChildSigner | HttpSigner
     if settings.log_signer:
+        from tracechain.adapters.log.http_signer import HttpSigner
+
         signer = HttpSigner(settings.log_signer)
     else:
         folder, vault = log_signer_dir(settings), named_vault(settings)

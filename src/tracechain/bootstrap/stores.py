@@ -1,4 +1,7 @@
-"""The store that the settings name, what opens its secrets, and work on it as a whole."""
+"""The store that the settings name, what opens its secrets, and work on it as a whole.
+
+What speaks to PostgreSQL is imported where one is named: see `shared`.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ from functools import partial
 
 from tracechain.adapters.kek import Kek, kek_from_file, kek_from_text
 from tracechain.adapters.keys import Vault
-from tracechain.adapters.postgres import open_store as open_postgres
-from tracechain.adapters.postgres.archive import PostgresArchive
-from tracechain.adapters.postgres.citus import distribute
 from tracechain.adapters.records import recall_from_json
 from tracechain.adapters.sqlite import open_store
 from tracechain.adapters.sqlite.archive import SqliteArchive
@@ -59,6 +59,8 @@ async def store_for(settings: Settings, rules: ScanRules) -> Store:
         open_store, settings.store_path, rules, logs=settings.log
     )
     if url := settings.store_url.get_secret_value():
+        from tracechain.adapters.postgres import open_store as open_postgres
+
         open_it = partial(
             open_postgres,
             url,
@@ -82,7 +84,11 @@ async def rewrap(settings: Settings, *, dry: bool) -> Rewrapped:
 def open_archive(settings: Settings) -> Archive:
     """The store that the settings name, as a whole; it is opened with each of its calls."""
     url = settings.store_url.get_secret_value()
-    return PostgresArchive(url) if url else SqliteArchive(settings.store_path)
+    if not url:
+        return SqliteArchive(settings.store_path)
+    from tracechain.adapters.postgres.archive import PostgresArchive
+
+    return PostgresArchive(url)
 
 
 async def check_log(
@@ -95,6 +101,8 @@ async def check_log(
 
 async def distribute_store(settings: Settings, shards: int) -> tuple[list[str], list[str]]:
     """See tracechain.adapters.postgres.citus. Raises StoreRefused STORE_EMBEDDED as well."""
+    from tracechain.adapters.postgres.citus import distribute
+
     return await distribute(server_of(settings), shards)
 
 

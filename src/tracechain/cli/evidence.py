@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ def export(
             "(divisions/REGION/reports/ID), with its goods."
         ),
     ] = "",
+    request_id: Annotated[str, typer.Option(help="Kept with the record of the call.")] = "",
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
     as_json: AsJson = False,
@@ -61,7 +63,8 @@ def export(
     if out.exists():
         raise Stop("FILE_EXISTS", f"{out} exists; nothing is written over", "Name another.")
     with Connection(server, api_key) as to, progress() as bar:
-        answers = to.provenance.ExportEvidence(pb.ExportEvidenceRequest(**named), timeout=None)
+        wanted = pb.ExportEvidenceRequest(**named, request_id=request_id or uuid.uuid4().hex)
+        answers = to.provenance.ExportEvidence(wanted, timeout=None)
         first = next(answers)
         task = bar.add_task("receiving", total=first.size_bytes)
         data = bytearray()
@@ -157,13 +160,17 @@ def _show(found: Verified, stamped: datetime.datetime | None) -> None:
         note(f"  cosigned by {name}, {_when(time * 1_000_000)}")
     if found.stamp is not None:
         note(f"  time stamp: {stamped.isoformat() if stamped else _unchecked()}")
+    counted = [
+        f"{words.zh}\n{words.en}"
+        for words in (wording.ENTRIES, wording.SEALED, wording.WITHOUT_TEXT, wording.LATE)
+    ]
     table(
-        ("chain 链", "entries 条", "sealed 未公开", "late 导出时新增"),
+        ("链\nchain", *counted),
         [
-            (one.head.name, str(one.leaves), str(one.leaves - one.opened), str(one.late))
+            (one.head.name, *map(str, (one.leaves, one.sealed, one.without_text, one.late)))
             for one in found.chains
         ],
-        right=("entries 条", "sealed 未公开", "late 导出时新增"),
+        right=counted,
     )
     for name in manifest.unlogged:
         note(f"  {name}: nothing in the log 日志中无记录")
@@ -209,7 +216,8 @@ def _plain(found: Verified, stamped: datetime.datetime | None) -> dict[str, Any]
             {
                 "name": one.head.name,
                 "leaves": one.leaves,
-                "sealed": one.leaves - one.opened,
+                "sealed": one.sealed,
+                "without_text": one.without_text,
                 "late": one.late,
             }
             for one in found.chains

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tracechain.app.auditing import Call
 from tracechain.cli import keks, key_life
 from tracechain.cli.connection import DEFAULT_SERVER, ApiKey, AsJson, Connection, Server
 from tracechain.cli.failure import Stop
@@ -68,6 +67,7 @@ def operator(
 async def _operator(party: Party, label: str) -> str:
     # Imported here: a command that only calls a server does not pay for one.
     from tracechain import bootstrap
+    from tracechain.app.auditing import Call
     from tracechain.settings import Settings
 
     app = await bootstrap.build(Settings())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated
 
 import typer
@@ -31,6 +32,7 @@ def set_(
     title: Annotated[
         list[str] | None, typer.Option(help="What is there, for each --link in its order.")
     ] = None,
+    request_id: Annotated[str, typer.Option(help="Kept with the record of the call.")] = "",
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
     as_json: AsJson = False,
@@ -39,7 +41,11 @@ def set_(
     links = [_link(text, title, place) for place, text in enumerate(link or ())]
     with Connection(server, api_key) as to:
         kept = to.issuance.SetLinkSet(
-            pb.SetLinkSetRequest(name=goods_name(goods), link_set=pb.LinkSet(links=links))
+            pb.SetLinkSetRequest(
+                name=goods_name(goods),
+                link_set=pb.LinkSet(links=links),
+                request_id=request_id or uuid.uuid4().hex,
+            )
         )
     if as_json:
         return print_json(kept)

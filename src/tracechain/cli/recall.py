@@ -60,13 +60,18 @@ def create(
 def lift(
     name: Annotated[str, typer.Argument(help="Name of the recall.")],
     reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    request_id: Annotated[str, typer.Option(help="Kept with the record of the call.")] = "",
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
     as_json: AsJson = False,
 ) -> None:
     """Lift a recall or block (who decided it)."""
     with Connection(server, api_key) as to:
-        lifted = to.supervision.LiftRecall(pb.LiftRecallRequest(name=name, reason=reason))
+        lifted = to.supervision.LiftRecall(
+            pb.LiftRecallRequest(
+                name=name, reason=reason, request_id=request_id or uuid.uuid4().hex
+            )
+        )
     if as_json:
         return print_json(lifted)
     return done("lifted ", (lifted.name, "bold"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -50,13 +51,18 @@ def list_(
 def erase(
     name: Annotated[str, typer.Argument(help="Name of the report.")],
     reason: Annotated[str, typer.Option(help="Why; it is kept, the report's content is not.")],
+    request_id: Annotated[str, typer.Option(help="Kept with the record of the call.")] = "",
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
     as_json: AsJson = False,
 ) -> None:
     """Erase what a consumer wrote, scanned and photographed, as asked (inspector)."""
     with Connection(server, api_key) as to:
-        erased = to.supervision.EraseReport(pb.EraseReportRequest(name=name, reason=reason))
+        erased = to.supervision.EraseReport(
+            pb.EraseReportRequest(
+                name=name, reason=reason, request_id=request_id or uuid.uuid4().hex
+            )
+        )
     if as_json:
         return print_json(erased)
     return done("erased ", (erased.name, "bold"))

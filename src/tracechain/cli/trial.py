@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from tracechain.cli.connection import Connection
 from tracechain.domain.party import Party, PartyKind, Role
 from tracechain.domain.text import LocalizedText
@@ -73,6 +71,9 @@ class Place:
 async def place(settings: Settings) -> AsyncIterator[Place]:
     """A place in the database that the settings name. Raises StoreRefused STORE_EMBEDDED, and
     Unavailable, also where the user may make no schema there."""
+    # Here: a command that only calls a server does not pay for what makes one.
+    from pydantic import SecretStr
+
     from tracechain.adapters.postgres.recording import Recorder, trial_schema
     from tracechain.bootstrap import server_of
 

@@ -155,10 +155,10 @@ class VerificationServicer:
         """Adds to an answer the proof that its request asks for."""
         found = await self._proofs.of(code, verdict)
         answer.proof.absent_reason = found.absent
-        if found.key is not None:
-            answer.proof.unit_index = found.index
-            answer.proof.authorization.extend(map(convert.opened_leaf, found.authorization))
-            answer.proof.key.CopyFrom(convert.opened_leaf(found.key))
+        if found.leaves is not None:
+            batch, key = found.leaves
+            answer.proof.batch.CopyFrom(convert.opened_leaf(batch))
+            answer.proof.key.CopyFrom(convert.opened_leaf(key))
 
     def _answer(self, verdict: Verdict, answer: pb.Verdict) -> pb.Verdict:
         """Writes a verdict into `answer`, and gives it back."""

@@ -75,7 +75,8 @@ class EventServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamCaptureEvents(self, request_iterator, context):
-        """Captures a stream of requests; each is answered in order, once it is durable.
+        """Captures a stream of requests; each is answered in order, once it is durable. They take no
+        request_id: an event has one identity, and captured again it is a DUPLICATE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -729,8 +729,11 @@ class SetLinkSetRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     LINK_SET_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`products/{gtin}` or `products/{gtin}/batches/{lot}`."""
+    request_id: _builtins.str
+    """For the record; a repetition is harmless without. At most 64 characters."""
     @_builtins.property
     def link_set(self) -> Global___LinkSet:
         """The links; none takes all away."""
@@ -740,10 +743,11 @@ class SetLinkSetRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         link_set: Global___LinkSet | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["link_set", b"link_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_set", b"link_set", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link_set", b"link_set", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -555,6 +555,7 @@ class ExportEvidenceRequest(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
     CASE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     """A unit: a code as it was scanned, an EPC URN or a GS1 Digital Link."""
     batch: _builtins.str
@@ -565,6 +566,10 @@ class ExportEvidenceRequest(_message.Message):
     """A recall `products/{gtin}/batches/{lot}/recalls/{id}` with its batch, or a consumer's report
     `divisions/{region}/reports/{id}` with the unit whose code it names.
     """
+    request_id: _builtins.str
+    """For the record. A repetition is an export of its own all the same: who has the file of the first
+    one cannot be known. At most 64 characters.
+    """
     def __init__(
         self,
         *,
@@ -572,10 +577,11 @@ class ExportEvidenceRequest(_message.Message):
         batch: _builtins.str = ...,
         container: _builtins.str = ...,
         case: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "case", b"case", "container", b"container", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "case", b"case", "container", b"container", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "case", b"case", "container", b"container", "request_id", b"request_id", "subject", b"subject", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["unit", "batch", "container", "case"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015

@@ -99,7 +99,8 @@ class SupervisionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LiftRecall(self, request, context):
-        """Lifts a recall or block; it stays on record. A regulator's is lifted by a regulator only.
+        """Lifts a recall or block; it stays on record. A regulator's is lifted by a regulator only. One that
+        was lifted is left as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

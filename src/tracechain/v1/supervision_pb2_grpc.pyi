@@ -25,7 +25,9 @@ class SupervisionServiceStub:
     ListRecalls: _aio.UnaryUnaryMultiCallable[_supervision_pb2.ListRecallsRequest, _supervision_pb2.ListRecallsResponse]
     """Lists the recalls of a batch, oldest first, lifted ones too."""
     LiftRecall: _aio.UnaryUnaryMultiCallable[_supervision_pb2.LiftRecallRequest, _supervision_pb2.Recall]
-    """Lifts a recall or block; it stays on record. A regulator's is lifted by a regulator only."""
+    """Lifts a recall or block; it stays on record. A regulator's is lifted by a regulator only. One that
+    was lifted is left as it is.
+    """
     ListReports: _aio.UnaryUnaryMultiCallable[_supervision_pb2.ListReportsRequest, _supervision_pb2.ListReportsResponse]
     """Lists what consumers reported in the inspector's division and below, latest first."""
     GetReport: _aio.UnaryUnaryMultiCallable[_supervision_pb2.GetReportRequest, _supervision_pb2.Report]
@@ -70,7 +72,9 @@ class SupervisionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _supervision_pb2.LiftRecallRequest,
         context: _aio.ServicerContext[_supervision_pb2.LiftRecallRequest, _abc.Awaitable[_supervision_pb2.Recall]],
     ) -> _abc.Awaitable[_supervision_pb2.Recall]:
-        """Lifts a recall or block; it stays on record. A regulator's is lifted by a regulator only."""
+        """Lifts a recall or block; it stays on record. A regulator's is lifted by a regulator only. One that
+        was lifted is left as it is.
+        """
 
     @_abc_1.abstractmethod
     def ListReports(

@@ -359,7 +359,9 @@ class VerifyCodeRequest(_message.Message):
     request_id: _builtins.str
     """Repeating a call with the same id counts as the same scan. At most 64 characters."""
     include_proof: _builtins.bool
-    """True where the answer is to carry the proof by the log that the code's issue was authorised."""
+    """True where the answer is to carry the proof by the log that the code's batch is registered, and
+    of the key that signs.
+    """
     @_builtins.property
     def context(self) -> Global___ScanContext:
         """Where the scan comes from."""
@@ -497,7 +499,7 @@ class Verdict(_message.Message):
 
     @_builtins.property
     def proof(self) -> Global___IssueProof:
-        """That its issue was authorised, by the log; absent unless it was asked for."""
+        """That its batch is registered, by the log; absent unless it was asked for."""
 
     def __init__(
         self,
@@ -532,44 +534,41 @@ Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 @_typing.final
 class IssueProof(_message.Message):
-    """What shows that the issue of a code was authorised: for as many units of its batch at least as
-    the code needs, and by which key. Not: that these goods are what was issued.
+    """What shows that the batch of a code is registered in the log, and by which key its codes are signed.
+    Not: how many codes were authorised (that is a secret of the issuer's, and a fact that is not shown
+    here), so that this code is among them is the service's word; nor that these goods are what was
+    issued.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    UNIT_INDEX_FIELD_NUMBER: _builtins.int
-    AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     ABSENT_REASON_FIELD_NUMBER: _builtins.int
-    unit_index: _builtins.int
-    """The unit's index in its batch, from 0. It is this service's word: the serial hides it."""
     absent_reason: _builtins.str
     """Where there is no proof, a stable reason of ErrorReason: CODE_NOT_ISSUED; LEAF_NOT_FOUND where
-    batch or key are older than the log; LEAF_NOT_PUBLISHED where a second later there is one;
-    PROOFS_DISABLED where the service gives none. The verdict is none the worse.
+    batch or key are older than the log; LEAF_TELLS_QUANTITY where the leaf of the batch would tell
+    it; LEAF_NOT_PUBLISHED where a second later there is one; PROOFS_DISABLED where the service gives
+    none. The verdict is none the worse.
     """
     @_builtins.property
-    def authorization(self) -> _containers.RepeatedCompositeFieldContainer[_log_pb2.LogLeaf]:
-        """The leaf of the batch, and where that authorises too few, of the first raise that covers the
-        unit.
-        """
+    def batch(self) -> _log_pb2.LogLeaf:
+        """The leaf of the batch's registration, opened."""
 
     @_builtins.property
     def key(self) -> _log_pb2.LogLeaf:
-        """The newest published leaf of the code's key."""
+        """The newest published leaf of the code's key, opened."""
 
     def __init__(
         self,
         *,
-        unit_index: _builtins.int = ...,
-        authorization: _abc.Iterable[_log_pb2.LogLeaf] | None = ...,
+        batch: _log_pb2.LogLeaf | None = ...,
         key: _log_pb2.LogLeaf | None = ...,
         absent_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent_reason", b"absent_reason", "authorization", b"authorization", "key", b"key", "unit_index", b"unit_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent_reason", b"absent_reason", "batch", b"batch", "key", b"key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -89,7 +89,9 @@ class VerificationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ClaimUnit(self, request, context):
-        """Claims a unit by the PIN under its scratch layer. The first correct PIN wins.
+        """Claims a unit by the PIN under its scratch layer. The first correct PIN wins. It takes no
+        request_id: by the device a repetition is known for one (CLAIMED_BY_YOU). A wrong PIN costs a try
+        each time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

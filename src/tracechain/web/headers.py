@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # The one page that is whole in one file (evidence.html), so that it verifies from a disk as well:
 # exactly its script and its style run, by their hashes. scripts/evidence_page.py writes them.
-EVIDENCE_SCRIPT = "'sha256-/uvVYIKx3HXPT+L/pLVieaS71YWacuqOPhliHH2MjUI='"
+EVIDENCE_SCRIPT = "'sha256-4l4hLVG8gCwR/+ZANnrLx3GCpJeGaDhLmT/7lINMYDI='"
 EVIDENCE_STYLE = "'sha256-l059z/5XCKbcZSQ+I/GklNMereq4QEz2DjT6xYFY8ig='"
 
 POLICY = "; ".join(

@@ -31,13 +31,15 @@ def test_a_good_bundle(tmp_path: Path, policy: Path, tracechain: Command) -> Non
     file.write_bytes(made_bundle().data)
     said = tracechain("evidence", "verify", file, "--policy", policy)
     assert said.status == 0
-    for words in (wording.ACCEPTED.zh, "cosigned by w2", wording.NOT_PROVED[0].en):
+    for words in (wording.ACCEPTED.zh, "cosigned by w2", wording.NOT_PROVED[0].en,
+                  wording.NO_BODY.zh, wording.SEALED.zh, wording.WITHOUT_TEXT.zh):  # fmt: skip
         assert words in said.out
     ran = tracechain("evidence", "verify", file, "--policy", policy, "--json")
     assert ran.status == 0
     found = ran.json
     assert found["verified"] is True
-    assert [chain["sealed"] for chain in found["chains"]] == [0, 1, 0]
+    counts = [(chain["sealed"], chain["without_text"]) for chain in found["chains"]]
+    assert counts == [(0, 0), (1, 1), (0, 1)]
     assert [entry["kind"] for entry in found["story"]][-2:] == ["event", "evidence"]
     assert found["time_stamp"] is None
 

@@ -30,7 +30,10 @@ def report() -> Report:
         found.manifest.time,
         found.manifest.origin,
         LINK,
-        [ChainSummary(one.head.name, one.leaves, one.opened) for one in found.chains],
+        [
+            ChainSummary(one.head.name, one.leaves, one.sealed, one.without_text)
+            for one in found.chains
+        ],
         ["https://id.gs1.org/01/06901234500110/10/OLD"],
         found.story,
         {gln_of(6): "辽宁省市场监督管理局"},
@@ -55,6 +58,7 @@ def test_it_says_what_the_bundle_says(report: Report) -> None:
         "2026-01-05 16:01:40 +08:00",
         "10/OLD: 日志中无记录",
         wording.NO_BODY.zh,
+        "条目 entries: 16, 未公开条目 sealed entries: 1, 未附原文的事件 events without text: 1",
     ):
         assert text in found, text
     for entry in report.story:

@@ -15,6 +15,7 @@ from tests.support.bundles import (
     made_bundle,
     policy_text,
 )
+from tests.support.service import gtin_of
 from tracechain.domain.errors import InvalidArgument
 from tracechain.domain.evidence.verification import verify_bundle
 from tracechain.domain.log.policy import Policy
@@ -31,12 +32,14 @@ def made() -> Made:
 def test_a_whole_bundle_is_accepted(made: Made) -> None:
     found = verify_bundle(made.data, POLICY)
     assert found.export_index == made.export
-    assert [(c.leaves, c.opened, c.late) for c in found.chains] == [(1, 1, 0), (7, 6, 1), (2, 2, 0)]
+    counts = [(c.leaves, c.sealed, c.without_text, c.late) for c in found.chains]
+    assert counts == [(1, 0, 0, 0), (8, 1, 1, 1), (2, 0, 1, 0)]
     assert dict(found.accepted.witnessed).keys() == {"w0", "w1", "w2"}
     assert [one.kind.value for one in found.story] == [
-        "key", "batch", "recall", "event", "event", "event", "event", "evidence",
+        "key", "batch", "quantity", "recall", "event", "event", "event", "event", "evidence",
     ]  # fmt: skip
-    assert [one.step for one in found.story[3:7]] == ["shipping", "shipping", "shipping", ""]
+    assert [one.about for one in found.story[1:3]] == [f"{gtin_of(1)}/L1", "≤ 1000"]
+    assert [one.step for one in found.story[4:8]] == ["shipping", "shipping", "shipping", ""]
 
 
 @pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda one: one.name)
@@ -56,6 +59,7 @@ def test_a_bundle_of_the_first_release_is_accepted_for_ever() -> None:
         (0, "key"), (1, "batch"), (2, "recall"), (3, "event"), (5, "event"), (7, "event"),
         (10, "evidence"),
     ]  # fmt: skip
+    assert found.story[1].about.endswith("/L1 ≤ 1000")
 
 
 def test_other_programs_read_the_archive(made: Made) -> None:

@@ -82,7 +82,7 @@ class Surfer:
         watched = Watched(self.world.http, excused=excused)
         context.on("request", watched.request)
         context.on("page", watched.watch)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         try:
             yield await context.new_page()
             assert watched.wrong == []
@@ -175,7 +175,7 @@ async def settled(context: BrowserContext) -> None:
             if (!serviceWorker.controller) {
               await new Promise((done, fail) => {
                 serviceWorker.oncontrollerchange = done;
-                setTimeout(fail, 10000, new Error("no worker took this page"));
+                setTimeout(fail, 60000, new Error("no worker took this page"));
               });
             }
         }"""

@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.support.bundles import TAMPERINGS, Made, made_bundle, policy_text
-from tests.support.service import World
+from tests.support.service import World, gln_of
 from tests.web.browser.conftest import ROOT, Surfer, shoot
 from tracechain.domain.evidence import wording
 from tracechain.domain.evidence.verification import verify_bundle
@@ -52,14 +52,17 @@ async def test_a_whole_bundle_and_its_story(page: Page, made: Made) -> None:
     assert wording.ACCEPTED.zh in text
     for chain in found.chains:
         assert (
-            f"{chain.head.name}：{chain.leaves} 条，{chain.leaves - chain.opened} 条未公开" in text
+            f"{chain.head.name}：条目 {chain.leaves}，未公开条目 {chain.sealed}，"
+            f"未附原文的事件 {chain.without_text}，" in text
         )
     for entry in found.story:
         assert f"#{entry.index} {wording.KINDS[entry.kind].zh}" in text
     for words in (*wording.PROVED, *wording.NOT_PROVED):
         assert words.zh in text
         assert words.en in text
-    assert "1 late" in text
+    assert f"{gln_of(1)} ≤ 1000" in text
+    assert "entries 8, sealed entries 1, events without text 1, late 1" in text
+    assert text.count(wording.NO_BODY.en) == 1
     await shoot(page, "evidence-good")
 
 

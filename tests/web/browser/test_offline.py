@@ -63,7 +63,7 @@ async def _codes(world: World) -> Codes:
 async def _published(world: World, lot: str) -> None:
     """Waits until the feed of recalls, which is read every so often, tells of a lot."""
     async with httpx.AsyncClient(base_url=world.http) as client:
-        for _ in range(100):
+        for _ in range(300):
             if lot in (await client.get("/recalls.json")).text:
                 return
             await asyncio.sleep(0.1)

@@ -111,7 +111,7 @@ class Methods:
         *,
         request_id: str | None = None,
     ) -> Plan[ProvedVerdict]:
-        """The verdict on one scan, with the proof by the log that its issue was authorised.
+        """The verdict on one scan, with the proof by the log of its batch and its issuer's key.
 
         The proof is checked here, by the policy of `trust`, and its checkpoint against the one
         that is pinned there; a later one is pinned. Raises FalseProof where nothing is proved,
@@ -515,9 +515,13 @@ class Methods:
         return self._call(self._stubs.supervision.CreateRecall, request)
 
     @unary
-    def lift_recall(self, name: str, reason: str) -> Plan[supervision_pb2.Recall]:
+    def lift_recall(
+        self, name: str, reason: str, *, request_id: str | None = None
+    ) -> Plan[supervision_pb2.Recall]:
         """Lifts a recall or block; it stays on record with `reason`."""
-        request = supervision_pb2.LiftRecallRequest(name=name, reason=reason)
+        request = supervision_pb2.LiftRecallRequest(
+            name=name, reason=reason, request_id=request_id or ""
+        )
         return self._call(self._stubs.supervision.LiftRecall, request)
 
     @streaming

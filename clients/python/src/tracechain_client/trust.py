@@ -126,22 +126,21 @@ class ProvedIssue:
     """What the log shows about the issue of a code.
 
     Proved: these facts were in the log that the policy accepts; for a signed code, that the key
-    which the log knows signed it. Not proved: `unit_index`, which the serial hides, is the word of
-    the service; nor that the goods are what was issued: see `verify_offline`.
+    which the log knows signed it. Not proved: that the unit is among those that the batch was
+    authorised for (how many these are is the issuer's secret) is the word of the service; nor that
+    the goods are what was issued: see `verify_offline`.
     """
 
     gtin: str
     lot: str
     batch_number: int
-    authorized_quantity: int
-    """Of the first decision that covers the unit; more may have been authorised since."""
-    authorized_time: datetime.datetime
-    unit_index: int
+    register_time: datetime.datetime
+    """When the batch was registered."""
     issuer: str
     key_id: int
     key_revoke_time: datetime.datetime | None
     leaf_index: int
-    """Of that decision."""
+    """Of the batch's registration."""
     tree_size: int
     """Of the checkpoint that covers it."""
     witnessed: Mapping[str, datetime.datetime]
@@ -159,17 +158,9 @@ class ProvedVerdict:
 
 def _checked(code: str, verdict: Verdict, policy: Policy) -> tuple[ProvedIssue, Note, Checkpoint]:
     proof = verdict.proof
-    first, *further = proof.authorization
-    note = LogProof.parse(first.proof).checkpoint
+    note = LogProof.parse(proof.batch.proof).checkpoint
     accepted = policy.accept(note)
-    batch = _opened(first, "batch", note, policy)
-    covering, quantity = first, batch["authorized_quantity"]
-    authorized = batch["time"]
-    if further:
-        (covering,) = further
-        raised = _opened(covering, "quantity", note, policy)
-        quantity, authorized = raised["quantity"], raised["time"]
-        _require(raised["batch_number"] == batch["batch_number"], "the raise is another batch's")
+    batch = _opened(proof.batch, "batch", note, policy)
     key = _opened(proof.key, "key", note, policy)
     host = _CODE_HOST.match(code)
     try:
@@ -182,7 +173,6 @@ def _checked(code: str, verdict: Verdict, policy: Policy) -> tuple[ProvedIssue, 
         "the batch, the verdict and the code are not about the same goods",
     )
     _require(read.key_id == key["key_id"], "the key is not the one that the code names")
-    _require(0 <= proof.unit_index < quantity, "the quantity does not cover the unit")
     if read.algorithm is not None:
         der = octets(key["public_key"], "public_key", "FALSE_LOG_PROOF")
         signer = load_public_key(key["algorithm"], der)
@@ -191,10 +181,10 @@ def _checked(code: str, verdict: Verdict, policy: Policy) -> tuple[ProvedIssue, 
             "the key that is in the log did not sign the code",
         )
     issue = ProvedIssue(
-        batch["gtin"], batch["lot"], batch["batch_number"], quantity, _moment(authorized),
-        proof.unit_index, key["issuer_gln"], key["key_id"],
+        batch["gtin"], batch["lot"], batch["batch_number"], _moment(batch["time"]),
+        key["issuer_gln"], key["key_id"],
         None if key["revoke_time"] is None else _moment(key["revoke_time"]),
-        covering.leaf_index, accepted.checkpoint.size, _witnessed(accepted),
+        proof.batch.leaf_index, accepted.checkpoint.size, _witnessed(accepted),
     )  # fmt: skip
     return issue, note, accepted.checkpoint
 

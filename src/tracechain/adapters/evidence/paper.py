@@ -111,10 +111,14 @@ class _Paper:
     def _chains(self) -> None:
         self._title(LocalizedText("各链", "Chains"))
         for chain in self._report.chains:
-            sealed = chain.leaves - chain.opened
-            self._lines(
-                f"• {chain.name}:  {chain.leaves} 条 entries, {sealed} 条未公开 sealed", _PLAIN
+            self._lines(f"• {chain.name}", _PLAIN)
+            counts = (
+                (chain.leaves, wording.ENTRIES),
+                (chain.sealed, wording.SEALED),
+                (chain.without_text, wording.WITHOUT_TEXT),
             )
+            told = ",  ".join(f"{words.zh} {words.en}: {count}" for count, words in counts)
+            self._lines(f"  {told}", _SMALL, _GREY)
         for name in self._report.unlogged:
             self._lines(f"• {name}:  日志中无记录 nothing in the log", _PLAIN, _GREY)
 

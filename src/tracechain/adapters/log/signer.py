@@ -1,4 +1,5 @@
-"""The Signer port: a process of our own, or one that an operator runs under another user.
+"""The Signer port: a process of our own. One that an operator runs under another user is asked by
+`http_signer`.
 
 Promises that nothing but requests goes to it, and nothing but answers of a bounded size comes from
 it, in bounded time. A signer that answers late or not at all may have signed; that is for the next
@@ -9,17 +10,12 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
-
 from tracechain.adapters.child_process import ChildProcess
 from tracechain.adapters.log import signer_child
-from tracechain.adapters.log.witnesses import bounded_body
 from tracechain.app.log.ports import Answer
-from tracechain.domain.address import is_loopback
 from tracechain.domain.errors import Unavailable
 
-_SECONDS = 10.0
-_UNIX = "unix:"
+SECONDS = 10.0
 
 
 class ChildSigner:
@@ -33,18 +29,18 @@ class ChildSigner:
 
     async def keys(self) -> bytes:
         """See Signer."""
-        return _body(await self._ask(signer_child.KEYS))
+        return body_of(await self._ask(signer_child.KEYS))
 
     async def sign(self, body: bytes) -> Answer:
         """See Signer."""
-        return _able(await self._ask(body))
+        return able(await self._ask(body))
 
     async def _ask(self, request: bytes) -> Answer:
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(SECONDS):
                 answer = await (await self._started()).ask(request)
         except (OSError, TimeoutError) as error:
-            raise _unavailable(f"its process: {str(error) or 'no answer in time'}") from None
+            raise unavailable(f"its process: {str(error) or 'no answer in time'}") from None
         status, _, body = answer.partition(b"\n")
         return Answer(int(status), body)
 
@@ -60,59 +56,20 @@ class ChildSigner:
             await self._process.close()
 
 
-class HttpSigner:
-    """A signer that `tracechain log sign` runs, at `unix:/path` or `host:port` of loopback."""
-
-    def __init__(self, address: str) -> None:
-        """Raises Unavailable SETTING_INVALID for an address that others can reach: whoever can
-        ask the signer can have it sign what is not in the store."""
-        path = address.removeprefix(_UNIX)
-        if path == address and not is_loopback(address):
-            raise Unavailable(
-                "SETTING_INVALID", f"log_signer: {address} is neither unix:/path nor on loopback"
-            )
-        unix = path != address
-        self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=path) if unix else None,
-            base_url="http://signer" if unix else f"http://{address}",
-            timeout=_SECONDS,
-            trust_env=False,
-        )
-
-    async def keys(self) -> bytes:
-        """See Signer."""
-        return _body(await self._ask("GET", "/keys"))
-
-    async def sign(self, body: bytes) -> Answer:
-        """See Signer."""
-        return _able(await self._ask("POST", "/sign", body))
-
-    async def _ask(self, method: str, path: str, body: bytes = b"") -> Answer:
-        try:
-            async with (
-                asyncio.timeout(_SECONDS),
-                self._client.stream(method, path, content=body) as answer,
-            ):
-                return Answer(answer.status_code, await bounded_body(answer))
-        except (httpx.HTTPError, OSError, TimeoutError, ValueError) as error:
-            raise _unavailable(str(error) or type(error).__name__) from None
-
-    async def close(self) -> None:
-        """Ends its connections."""
-        await self._client.aclose()
-
-
-def _able(answer: Answer) -> Answer:
+def able(answer: Answer) -> Answer:
+    """The answer of a signer that could answer. Raises Unavailable LOG_SIGNER_UNAVAILABLE."""
     if answer.status >= 500:
-        raise _unavailable(answer.body.decode(errors="replace").strip())
+        raise unavailable(answer.body.decode(errors="replace").strip())
     return answer
 
 
-def _body(answer: Answer) -> bytes:
-    if _able(answer).status != 200:
-        raise _unavailable(f"it answered {answer.status}")
+def body_of(answer: Answer) -> bytes:
+    """What it says. Raises Unavailable LOG_SIGNER_UNAVAILABLE where that is no success."""
+    if able(answer).status != 200:
+        raise unavailable(f"it answered {answer.status}")
     return answer.body
 
 
-def _unavailable(why: str) -> Unavailable:
+def unavailable(why: str) -> Unavailable:
+    """That the signer cannot be used, and why."""
     return Unavailable("LOG_SIGNER_UNAVAILABLE", f"the log's signer cannot be used now: {why}")

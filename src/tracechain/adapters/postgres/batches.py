@@ -21,7 +21,14 @@ from tracechain.app.ports import AllocationAnswer
 from tracechain.domain.batch_key import derived
 from tracechain.domain.code import Profile
 from tracechain.domain.errors import Unavailable
-from tracechain.domain.log.fact import Fact, batch_fact, lifted_fact, quantity_fact, recall_fact
+from tracechain.domain.log.fact import (
+    Fact,
+    batch_fact,
+    first_quantity_fact,
+    lifted_fact,
+    quantity_fact,
+    recall_fact,
+)
 from tracechain.domain.product import Allocation, Batch
 from tracechain.domain.recall import Recall
 
@@ -150,7 +157,8 @@ class BatchPart:
                 *owner,
             )
             kept = replace(batch, batch_number=number, issued_quantity=0)
-            await self._note(transaction, [batch_fact(kept)])
+            facts = [batch_fact(kept), first_quantity_fact(kept, owner[0])]
+            await self._note(transaction, facts)
             return kept
 
         kept = await self._session.transact(work) or await self.find_batch(batch.gtin, batch.lot)

@@ -13,7 +13,14 @@ from tracechain.adapters.sqlite.session import Session
 from tracechain.app.ports import AllocationAnswer
 from tracechain.domain.batch_key import derived
 from tracechain.domain.code import Profile
-from tracechain.domain.log.fact import Fact, batch_fact, lifted_fact, quantity_fact, recall_fact
+from tracechain.domain.log.fact import (
+    Fact,
+    batch_fact,
+    first_quantity_fact,
+    lifted_fact,
+    quantity_fact,
+    recall_fact,
+)
 from tracechain.domain.product import Allocation, Batch
 from tracechain.domain.recall import Recall
 
@@ -39,6 +46,7 @@ class BatchPart:
             if known is not None:
                 return known
             number = next_number(connection, "batch_number")
+            owner = _owner(connection, "product", "gtin", batch.gtin)
             connection.execute(
                 f"INSERT INTO batch ({_BATCH_COLUMNS}, issuer_gln, issuer_region) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -53,7 +61,7 @@ class BatchPart:
                     0,
                     number,
                     batch.create_time,
-                    *_owner(connection, "product", "gtin", batch.gtin),
+                    *owner,
                 ),
             )
             connection.execute(
@@ -61,7 +69,7 @@ class BatchPart:
                 (class_key, batch.lot, number),
             )
             kept = replace(batch, batch_number=number, issued_quantity=0)
-            self._note(connection, [batch_fact(kept)])
+            self._note(connection, [batch_fact(kept), first_quantity_fact(kept, owner[0])])
             return kept
 
         return await self._writer.write(work)

@@ -24,7 +24,7 @@ from tracechain.domain.evidence.assembling import Contents
 from tracechain.domain.evidence.manifest import Manifest
 from tracechain.domain.evidence.report import ChainSummary, Report
 from tracechain.domain.evidence.timeline import story_of
-from tracechain.domain.log.fact import Fact, evidence_fact
+from tracechain.domain.log.fact import Fact, FactKind, evidence_fact
 from tracechain.domain.log.note import NoteSigner
 from tracechain.domain.log.sequencing import LogLeaf
 from tracechain.domain.party import Principal
@@ -211,9 +211,19 @@ class Exporting:
         for gln in sorted({entry.by for entry in story} | {principal.party_gln}):
             if (party := await self._visibility.name_of(gln)) is not None:
                 parties[gln] = party.display_name.zh
-        opened = set(gathered.opened)
+        told = set(gathered.opened)
+        without_text = {
+            entry.index
+            for entry in story
+            if entry.kind is FactKind.EVENT and entry.index not in gathered.bodies
+        }
         chains = [
-            ChainSummary(head.name, head.length, sum(index in opened for index in links))
+            ChainSummary(
+                head.name,
+                head.length,
+                len(set(links) - told),
+                len(without_text.intersection(links)),
+            )
             for head, links in zip(gathered.heads, gathered.links, strict=True)
         ]
         return Report(

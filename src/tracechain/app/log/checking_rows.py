@@ -68,7 +68,7 @@ class RowCheck:
                 fact = json.loads(row["body"])
                 self.pending += 1
                 self._begin(fact)
-                self._waits.add(_identity(fact))
+                self._waits.update(_identities(fact))
                 if fact["kind"] == FactKind.QUANTITY:
                     number = fact["batch_number"]
                     self._raised[number] = max(self._raised.get(number, 0), fact["quantity"])
@@ -118,7 +118,8 @@ class RowCheck:
             for row in page:
                 number = row["batch_key"]
                 said = _facts(leaves.get(chains[number], ()))
-                self._once("batch", ("batch", number), said, row["create_time"])
+                if self._once("batch", ("batch", number), said, row["create_time"]):
+                    self._once("batch", ("quantity", number, ""), said, row["create_time"])
                 self._quantity(row, said)
                 for each in await raises.take((number,)):
                     identity = ("quantity", number, each["request_id"])
@@ -135,8 +136,8 @@ class RowCheck:
 
     def _quantity(self, row: Row, said: Sequence[Fact]) -> None:
         """A batch has the largest quantity that was authorised."""
-        known = [fact["authorized_quantity"] for fact in said if fact["kind"] == FactKind.BATCH]
-        known += [fact["quantity"] for fact in said if fact["kind"] == FactKind.QUANTITY]
+        known = [fact["quantity"] for fact in said if fact["kind"] == FactKind.QUANTITY]
+        known += [quantity for fact in said if (quantity := facts.told_quantity(fact)) is not None]
         known += [self._raised[n] for n in (row["batch_key"],) if n in self._raised]
         if known and max(known) != row["authorized_quantity"]:
             self._findings.add(
@@ -175,7 +176,7 @@ class RowCheck:
         for event_id, declaration in events:
             identity = ("event", event_id.hex(), declaration.hex())
             for leaf in leaves.get(event_key(event_id), ()):
-                if _identity(json.loads(leaf["body"])) == identity:
+                if identity in _identities(json.loads(leaf["body"])):
                     of_event = linked.setdefault((event_id, declaration), set())
                     of_event |= await self._labels(leaf)
         for row in page:
@@ -199,9 +200,9 @@ class RowCheck:
 
     def _once(
         self, table: str, identity: tuple[object, ...], said: Iterable[Fact], time: int
-    ) -> None:
-        """Of the facts in its chain exactly one is about a row."""
-        count = sum(_identity(fact) == identity for fact in said)
+    ) -> bool:
+        """Of the facts in its chain exactly one is about a row. Whether any is, or one waits."""
+        count = sum(identity in _identities(fact) for fact in said)
         where = " ".join(map(str, identity))
         if count > 1:
             self._findings.add("LOGGED_TWICE", where)
@@ -210,6 +211,8 @@ class RowCheck:
                 self.older[table] += 1
             else:
                 self._findings.add("ROW_NOT_LOGGED", where)
+            return False
+        return True
 
     def _begin(self, fact: Fact) -> None:
         time = fact["time"]
@@ -228,7 +231,8 @@ class RowCheck:
             now = json.loads(self._made(fact, row).text)
         except (ValueError, TypeError, KeyError, InvalidArgument):
             return ["the row cannot be read"]
-        return _different(fact, now)
+        # What the earlier spelling of a batch's fact says besides, `_quantity` looks at.
+        return _different(fact, now, "authorized_quantity")
 
     def _made(self, fact: Fact, row: Row) -> facts.Fact:
         """The fact as its row has it now, but for what may have changed since."""
@@ -242,7 +246,10 @@ class RowCheck:
                 }
                 return facts.key_fact(_key(then), fact["time"])
             case FactKind.BATCH:
-                return facts.batch_fact(_batch(row, fact["authorized_quantity"]))
+                return facts.batch_fact(_batch(row, row["authorized_quantity"]))
+            case FactKind.QUANTITY if not fact["request_id"]:
+                # The row has what was authorised last, and `_quantity` checks that.
+                return facts.first_quantity_fact(_batch(row, fact["quantity"]), row["issuer_gln"])
             case FactKind.QUANTITY:
                 return facts.quantity_fact(
                     row["batch_key"], row["quantity"], row["request_id"], row["decider"],
@@ -265,6 +272,14 @@ class RowCheck:
 
 # What changes of a key; what it is never does.
 _LIFE = ("activate_time", "retire_time", "revoke_time", "revoke_reason")
+
+
+def _identities(fact: Fact) -> list[tuple[object, ...]]:
+    """All that a fact is about: that of a batch, in its earlier spelling, is the first decision on
+    its quantity as well."""
+    if facts.told_quantity(fact) is None:
+        return [_identity(fact)]
+    return [_identity(fact), ("quantity", fact["batch_number"], "")]
 
 
 def _identity(fact: Fact) -> tuple[object, ...]:
@@ -293,6 +308,8 @@ def _place(fact: Fact) -> tuple[str, tuple[object, ...]] | None:
         case FactKind.KEY:
             return "issuer_key", (fact["key_id"],)
         case FactKind.BATCH:
+            return "batch", (fact["batch_number"],)
+        case FactKind.QUANTITY if not fact["request_id"]:
             return "batch", (fact["batch_number"],)
         case FactKind.QUANTITY:
             return "quantity_raise", (fact["batch_number"], fact["request_id"])

@@ -1,8 +1,10 @@
-"""What shows to whoever scanned a code that its issue was authorised in the log, and by what key.
+"""What shows to whoever scanned a code that its batch is registered in the log, and what key signs.
 
-Promises the least that shows it: the leaf of the batch and, where the batch was authorised for too
-little at first, the first raise that covers the unit, so that nobody learns more of a quantity
-than the code that he holds needs. A verdict never waits for this, and never fails by it.
+Promises to open the batch's registration and the newest fact about its key, and nothing else: no
+quantity, and not which unit of the batch it is, from which quantities could be reckoned. So it is
+the service's word here that the unit is among those that were authorised; the log has how many,
+evidence shows it to whom may know, `log check` holds it against the store. A verdict never waits
+for this, and never fails by it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from tracechain.app.log.published import ProvedLeaf, Published, PublishedLog
 from tracechain.app.ports import LogStore
 from tracechain.app.proving import Prove, Prover
 from tracechain.domain.errors import FailedPrecondition, NotFound, TracechainError
-from tracechain.domain.log.fact import FactKind, decisions_chain, issuer_chain
+from tracechain.domain.log.fact import FactKind, decisions_chain, issuer_chain, told_quantity
 from tracechain.domain.log.sequencing import LogLeaf
 from tracechain.domain.verdict import Issuance, Verdict
 
@@ -23,12 +25,9 @@ _STEP = 64
 
 
 class VerdictProof(NamedTuple):
-    """The unit's index, the leaves of its batch's authorisation, and the newest of its key; or
-    none of them, and the stable reason why."""
+    """The leaf of the batch and the newest of the key; or neither, and the stable reason why."""
 
-    index: int = -1  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
-    authorization: tuple[ProvedLeaf, ...] = ()
-    key: ProvedLeaf | None = None
+    leaves: tuple[ProvedLeaf, ProvedLeaf] | None
     absent: str = ""
 
 
@@ -47,14 +46,15 @@ class VerdictProofs:
     async def of(self, code: str, verdict: Verdict) -> VerdictProof:
         """The proof for a code with this verdict, or why there is none: CODE_NOT_ISSUED,
         PROOFS_DISABLED, CHECKPOINT_NOT_FOUND, LEAF_NOT_FOUND (the batch is older than the log),
-        LEAF_NOT_PUBLISHED (in a second), or what kept the store from being read."""
+        LEAF_TELLS_QUANTITY (its leaf was made when facts of batches told it), LEAF_NOT_PUBLISHED
+        (in a second), or what kept the store from being read."""
         try:
             if not self._enabled:
                 raise FailedPrecondition("PROOFS_DISABLED", "this service proves no verdicts")
             return await self._proof(code, verdict)
         except TracechainError as error:
             # The scan is recorded and judged; that is answered in any case.
-            return VerdictProof(absent=error.reason)
+            return VerdictProof(None, error.reason)
 
     async def _proof(self, code: str, verdict: Verdict) -> VerdictProof:
         found = self._prover.remembered(code)
@@ -62,27 +62,29 @@ class VerdictProofs:
             (found,) = await self._prove((code,))
         if verdict.issuance is not Issuance.ISSUED or isinstance(found, Verdict):
             raise NotFound("CODE_NOT_ISSUED", "what was not issued has no proof that it was")
-        (_, number, index), key = found
+        (_, number, _), key = found
         published = await self._log.checkpoint()
-        leaves = await self._authorization(number, index)
-        leaves.append(await self._key(published, key.record.issuer_gln, key.record.key_id))
-        *authorization, newest = await self._log.prove_all(published, leaves)
-        return VerdictProof(index, tuple(authorization), newest)
+        wanted = (
+            await self._batch(number),
+            await self._key(published, key.record.issuer_gln, key.record.key_id),
+        )
+        batch, newest = await self._log.prove_all(published, wanted)
+        return VerdictProof((batch, newest))
 
-    async def _authorization(self, number: int, index: int) -> list[LogLeaf]:
-        """The leaf of a batch and, where that covers not the unit, the first raise that does."""
-        batch: list[LogLeaf] = []
+    async def _batch(self, number: int) -> LogLeaf:
+        """The leaf of a batch's registration."""
         at = 0
         while links := await self._store.read_links(decisions_chain(number), at, _STEP):
             for leaf_index in links:
                 leaf = await self._log.leaf(leaf_index)
                 fact: dict[str, Any] = json.loads(leaf.text)
                 if fact["kind"] == FactKind.BATCH:
-                    batch = [leaf]
-                    if fact["authorized_quantity"] > index:
-                        return batch
-                elif fact["kind"] == FactKind.QUANTITY and fact["quantity"] > index and batch:
-                    return [*batch, leaf]
+                    if told_quantity(fact) is not None:
+                        raise FailedPrecondition(
+                            "LEAF_TELLS_QUANTITY",
+                            "to open the leaf of its batch would tell the batch's quantity",
+                        )
+                    return leaf
             at += len(links)
         raise await self._log.absent()
 

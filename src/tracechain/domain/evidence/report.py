@@ -14,11 +14,13 @@ from tracechain.domain.evidence.timeline import Entry
 
 @dataclass(frozen=True, slots=True)
 class ChainSummary:
-    """How much of a chain the bundle has, and of how much it tells the fact."""
+    """How many leaves of a chain the bundle has, how many of them are sealed, and how many events
+    are told without their text."""
 
     name: str
     leaves: int
-    opened: int
+    sealed: int
+    without_text: int
 
 
 @dataclass(frozen=True, slots=True)

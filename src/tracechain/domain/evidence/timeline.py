@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracechain.domain.epcis.vocabulary import biz_step_name, disposition_name
-from tracechain.domain.log.fact import FactKind
+from tracechain.domain.log.fact import FactKind, told_quantity
 
 _BY = {
     FactKind.KEY: "issuer_gln",
@@ -85,7 +85,9 @@ def _about(kind: FactKind, fact: Mapping[str, Any]) -> str:
             words = f"key {fact['key_id']} {fact['algorithm']}"
             return words if fact["revoke_time"] is None else f"{words} revoked"
         case FactKind.BATCH:
-            return f"{fact['gtin']}/{fact['lot']} ≤ {fact['authorized_quantity']}"
+            words = f"{fact['gtin']}/{fact['lot']}"
+            quantity = told_quantity(fact)
+            return words if quantity is None else f"{words} ≤ {quantity}"
         case FactKind.QUANTITY:
             return f"≤ {fact['quantity']}"
         case FactKind.RECALL:

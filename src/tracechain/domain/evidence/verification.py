@@ -52,12 +52,14 @@ _LEAVES = "leaves/"
 
 @dataclass(frozen=True, slots=True)
 class ChainFound:
-    """A chain that is whole up to the export: how many leaves it has before that, of how many the
-    fact is told, and how many came while the export was made (of them nothing is told)."""
+    """A chain that is whole up to the export: how many leaves it has before that; how many of them
+    are sealed, so that nothing is told of them; how many events are told without their text; and
+    how many leaves came while the export was made (they are among the sealed ones)."""
 
     head: ChainHead
     leaves: int
-    opened: int
+    sealed: int
+    without_text: int
     late: int
 
 
@@ -112,7 +114,7 @@ def verify_bundle(data: bytes, policy: Policy) -> Verified:
         manifest,
         export.leaf_index,
         accepted,
-        tuple(_found(manifest, chains)),
+        tuple(_found(manifest, chains, leaves)),
         tuple(story),
         members[CHECKPOINT],
         members.get(STAMP),
@@ -240,12 +242,20 @@ def _check_proof(
         raise _at(name, error) from None
 
 
-def _found(manifest: Manifest, chains: Sequence[Sequence[Placed]]) -> Iterator[ChainFound]:
-    told = {opening.leaf_index for opening in manifest.openings}
+def _found(
+    manifest: Manifest, chains: Sequence[Sequence[Placed]], leaves: Mapping[int, Leaf]
+) -> Iterator[ChainFound]:
+    opened = {opening.leaf_index: opening for opening in manifest.openings}
     for head, placed in zip(manifest.chains, chains, strict=True):
-        opened = sum(at.leaf_index in told for at in placed)
         # The last is the export's own.
-        yield ChainFound(head, len(placed) - 1, opened, len(placed) - 1 - head.length)
+        before = [at.leaf_index for at in placed[:-1]]
+        told = [opened[index] for index in before if index in opened]
+        without_text = sum(
+            not one.has_body and leaves[one.leaf_index].kind is FactKind.EVENT for one in told
+        )
+        yield ChainFound(
+            head, len(before), len(before) - len(told), without_text, len(before) - head.length
+        )
 
 
 def _at(name: str, error: InvalidArgument) -> InvalidArgument:

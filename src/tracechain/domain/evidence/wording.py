@@ -11,7 +11,7 @@ _T = LocalizedText
 KINDS: dict[FactKind, LocalizedText] = {
     FactKind.KEY: _T("签发密钥变更", "key of the issuer"),
     FactKind.BATCH: _T("批次登记", "batch registered"),
-    FactKind.QUANTITY: _T("授权数量提高", "quantity raised"),
+    FactKind.QUANTITY: _T("数量授权", "quantity authorised"),
     FactKind.EVENT: _T("追溯事件", "event"),
     FactKind.RECALL: _T("召回或封存", "recall or block"),
     FactKind.RECALL_LIFTED: _T("召回解除", "recall lifted"),
@@ -69,8 +69,12 @@ NOT_PROVED: tuple[LocalizedText, ...] = (
 
 ACCEPTED = _T("验证通过：证据完整、未被改动。", "Verified: the evidence is whole and unaltered.")
 REFUSED = _T("验证未通过：不得作为证据。", "Refused: this is no evidence.")
-NOT_OPENED = _T("未公开", "sealed")
-NO_BODY = _T("（事件原文未公开）", "(the event's own text is sealed)")
+ENTRIES = _T("条目", "entries")
+# Of a sealed entry nothing is told but its place; of an event without text its fact is.
+SEALED = _T("未公开条目", "sealed entries")
+WITHOUT_TEXT = _T("未附原文的事件", "events without text")
+LATE = _T("导出时新增", "late")
+NO_BODY = _T("（未附事件原文）", "(without the event's own text)")
 
 REASONS: dict[str, LocalizedText] = {
     "MALFORMED_BUNDLE": _T(

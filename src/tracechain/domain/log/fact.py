@@ -1,15 +1,19 @@
-"""The facts that could later be denied, as the log records them: keys, batches with their quantity,
+"""The facts that could later be denied, as the log records them: keys, batches, their quantities,
 events, recalls, and what was handed out as evidence.
 
 Promises that a fact has one text, and that the text holds all of it that can be denied: of an
 event the SHA-256 of its body, which the store keeps. `keys` says whose history it belongs to: a
 fact that left one out could be left out of an answer about those goods unseen.
+
+A fact is opened whole or not at all, so what is for different readers is in different facts:
+whoever holds a genuine code may be shown that its batch is registered, and never how many codes it
+may have.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -75,7 +79,7 @@ def key_fact(key: IssuerKey, time: int) -> Fact:
 
 
 def batch_fact(batch: Batch) -> Fact:
-    """A batch is registered, with the quantity of codes that is authorised at first."""
+    """A batch is registered. Its quantity is a fact of its own: `first_quantity_fact`."""
     return _fact(
         FactKind.BATCH,
         batch.create_time,
@@ -86,9 +90,23 @@ def batch_fact(batch: Batch) -> Fact:
         production_date=batch.production_date,
         expiration_date=batch.expiration_date,
         plant_gln=batch.plant_gln,
-        authorized_quantity=batch.authorized_quantity,
         activation_required=batch.activation_required,
     )
+
+
+def first_quantity_fact(batch: Batch, issuer_gln: str) -> Fact:
+    """How many codes of a batch are authorised when it is registered. No request raised it, so its
+    `request_id` is empty, as that of no raise is."""
+    return quantity_fact(
+        batch.batch_number, batch.authorized_quantity, "", issuer_gln, "", batch.create_time
+    )
+
+
+def told_quantity(fact: Mapping[str, Any]) -> int | None:
+    """The quantity that the fact of a batch tells in its earlier spelling, which had the first one
+    in it; None for any other fact."""
+    quantity: int | None = fact.get("authorized_quantity")
+    return quantity
 
 
 def quantity_fact(

@@ -21,7 +21,9 @@ class EventServiceStub:
     The call returns once all that was accepted is durable.
     """
     StreamCaptureEvents: _aio.StreamStreamMultiCallable[_capture_pb2.StreamCaptureEventsRequest, _capture_pb2.StreamCaptureEventsResponse]
-    """Captures a stream of requests; each is answered in order, once it is durable."""
+    """Captures a stream of requests; each is answered in order, once it is durable. They take no
+    request_id: an event has one identity, and captured again it is a DUPLICATE.
+    """
     GetEvent: _aio.UnaryUnaryMultiCallable[_capture_pb2.GetEventRequest, _capture_pb2.CapturedEvent]
     """Gets one event by its identity."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_capture_pb2.ListEventsRequest, _capture_pb2.ListEventsResponse]
@@ -48,7 +50,9 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _abc.AsyncIterator[_capture_pb2.StreamCaptureEventsRequest],
         context: _aio.ServicerContext[_abc.AsyncIterator[_capture_pb2.StreamCaptureEventsRequest], _abc.AsyncIterator[_capture_pb2.StreamCaptureEventsResponse]],
     ) -> _abc.AsyncIterator[_capture_pb2.StreamCaptureEventsResponse]:
-        """Captures a stream of requests; each is answered in order, once it is durable."""
+        """Captures a stream of requests; each is answered in order, once it is durable. They take no
+        request_id: an event has one identity, and captured again it is a DUPLICATE.
+        """
 
     @_abc_1.abstractmethod
     def GetEvent(

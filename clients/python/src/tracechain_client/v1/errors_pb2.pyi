@@ -404,6 +404,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This service proves no verdicts by its log."""
     ERROR_REASON_CODE_NOT_ISSUED: _ErrorReason.ValueType  # 368
     """The code was not issued, so that nothing is there to be proved."""
+    ERROR_REASON_LEAF_TELLS_QUANTITY: _ErrorReason.ValueType  # 369
+    """The leaf of a batch is of an earlier form that tells its quantity, so it is not opened to anybody."""
     ERROR_REASON_MALFORMED_BUNDLE: _ErrorReason.ValueType  # 380
     """Not an evidence bundle in its one form: the archive around it, or a name in it."""
     ERROR_REASON_MALFORMED_MANIFEST: _ErrorReason.ValueType  # 381
@@ -835,6 +837,8 @@ ERROR_REASON_PROOFS_DISABLED: ErrorReason.ValueType  # 367
 """This service proves no verdicts by its log."""
 ERROR_REASON_CODE_NOT_ISSUED: ErrorReason.ValueType  # 368
 """The code was not issued, so that nothing is there to be proved."""
+ERROR_REASON_LEAF_TELLS_QUANTITY: ErrorReason.ValueType  # 369
+"""The leaf of a batch is of an earlier form that tells its quantity, so it is not opened to anybody."""
 ERROR_REASON_MALFORMED_BUNDLE: ErrorReason.ValueType  # 380
 """Not an evidence bundle in its one form: the archive around it, or a name in it."""
 ERROR_REASON_MALFORMED_MANIFEST: ErrorReason.ValueType  # 381

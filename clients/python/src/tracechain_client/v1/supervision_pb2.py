@@ -27,7 +27,7 @@ from tracechain_client.v1 import annotations_pb2 as tracechain_dot_v1_dot_annota
 from tracechain_client.v1 import party_pb2 as tracechain_dot_v1_dot_party__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftracechain/v1/supervision.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"0\n\nIndexRange\x12\x13\n\x0b\x66irst_index\x18\x01 \x01(\r\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"\xbe\x02\n\x06Recall\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x19.tracechain.v1.RecallKindB\x04\xb0\xed\x18\x01\x12)\n\x06ranges\x18\x03 \x03(\x0b\x32\x19.tracechain.v1.IndexRange\x12\r\n\x05units\x18\x04 \x03(\t\x12\x32\n\x06notice\x18\x05 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedTextB\x04\xb0\xed\x18\x01\x12\x13\n\x0b\x64\x65\x63ider_gln\x18\x06 \x01(\t\x12\x14\n\x0c\x62y_regulator\x18\x07 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlift_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x13\x43reateRecallRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\x06recall\x18\x02 \x01(\x0b\x32\x15.tracechain.v1.RecallB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"&\n\x10GetRecallRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"*\n\x12ListRecallsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"=\n\x13ListRecallsResponse\x12&\n\x07recalls\x18\x01 \x03(\x0b\x32\x15.tracechain.v1.Recall\"=\n\x11LiftRecallRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xb0\xed\x18\x01\"\xe0\x01\n\x06Report\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.tracechain.v1.ReportKind\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0c\n\x04gtin\x18\x06 \x01(\t\x12\x12\n\nissuer_gln\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\thas_photo\x18\t \x01(\x08\x12\r\n\x05photo\x18\n \x01(\x0c\"K\n\x12ListReportsRequest\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x13ListReportsResponse\x12&\n\x07reports\x18\x01 \x03(\x0b\x32\x15.tracechain.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x10GetReportRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\">\n\x12\x45raseReportRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xb0\xed\x18\x01*X\n\nRecallKind\x12\x1b\n\x17RECALL_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12RECALL_KIND_RECALL\x10\x01\x12\x15\n\x11RECALL_KIND_BLOCK\x10\x02*\x99\x01\n\nReportKind\x12\x1b\n\x17REPORT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18REPORT_KIND_FAKE_PRODUCT\x10\x01\x12\x1c\n\x18REPORT_KIND_COPIED_LABEL\x10\x02\x12\x1b\n\x17REPORT_KIND_BAD_QUALITY\x10\x03\x12\x15\n\x11REPORT_KIND_OTHER\x10\x04\x32\x83\x05\n\x12SupervisionService\x12S\n\x0c\x43reateRecall\x12\".tracechain.v1.CreateRecallRequest\x1a\x15.tracechain.v1.Recall\"\x08\xaa\xed\x18\x04\x12\x02\x01\x03\x12Q\n\tGetRecall\x12\x1f.tracechain.v1.GetRecallRequest\x1a\x15.tracechain.v1.Recall\"\x0c\x90\x02\x01\xaa\xed\x18\x05\x12\x03\x01\x03\x05\x12\x62\n\x0bListRecalls\x12!.tracechain.v1.ListRecallsRequest\x1a\".tracechain.v1.ListRecallsResponse\"\x0c\x90\x02\x01\xaa\xed\x18\x05\x12\x03\x01\x03\x05\x12\\\n\nLiftRecall\x12 .tracechain.v1.LiftRecallRequest\x1a\x15.tracechain.v1.Recall\"\x15\xaa\xed\x18\x04\x12\x02\x01\x03\xba\xed\x18\tGetRecall\x12`\n\x0bListReports\x12!.tracechain.v1.ListReportsRequest\x1a\".tracechain.v1.ListReportsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x03\x12O\n\tGetReport\x12\x1f.tracechain.v1.GetReportRequest\x1a\x15.tracechain.v1.Report\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x03\x12P\n\x0b\x45raseReport\x12!.tracechain.v1.EraseReportRequest\x1a\x15.tracechain.v1.Report\"\x07\xaa\xed\x18\x03\x12\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftracechain/v1/supervision.proto\x12\rtracechain.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftracechain/v1/annotations.proto\x1a\x19tracechain/v1/party.proto\"0\n\nIndexRange\x12\x13\n\x0b\x66irst_index\x18\x01 \x01(\r\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"\xbe\x02\n\x06Recall\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x19.tracechain.v1.RecallKindB\x04\xb0\xed\x18\x01\x12)\n\x06ranges\x18\x03 \x03(\x0b\x32\x19.tracechain.v1.IndexRange\x12\r\n\x05units\x18\x04 \x03(\t\x12\x32\n\x06notice\x18\x05 \x01(\x0b\x32\x1c.tracechain.v1.LocalizedTextB\x04\xb0\xed\x18\x01\x12\x13\n\x0b\x64\x65\x63ider_gln\x18\x06 \x01(\t\x12\x14\n\x0c\x62y_regulator\x18\x07 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlift_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x13\x43reateRecallRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12+\n\x06recall\x18\x02 \x01(\x0b\x32\x15.tracechain.v1.RecallB\x04\xb0\xed\x18\x01\x12\x18\n\nrequest_id\x18\x03 \x01(\tB\x04\xb0\xed\x18\x01\"&\n\x10GetRecallRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"*\n\x12ListRecallsRequest\x12\x14\n\x06parent\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"=\n\x13ListRecallsResponse\x12&\n\x07recalls\x18\x01 \x03(\x0b\x32\x15.tracechain.v1.Recall\"Q\n\x11LiftRecallRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xe0\x01\n\x06Report\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.tracechain.v1.ReportKind\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0c\n\x04gtin\x18\x06 \x01(\t\x12\x12\n\nissuer_gln\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\thas_photo\x18\t \x01(\x08\x12\r\n\x05photo\x18\n \x01(\x0c\"K\n\x12ListReportsRequest\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x13ListReportsResponse\x12&\n\x07reports\x18\x01 \x03(\x0b\x32\x15.tracechain.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x10GetReportRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\"R\n\x12\x45raseReportRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xb0\xed\x18\x01\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xb0\xed\x18\x01\x12\x12\n\nrequest_id\x18\x03 \x01(\t*X\n\nRecallKind\x12\x1b\n\x17RECALL_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12RECALL_KIND_RECALL\x10\x01\x12\x15\n\x11RECALL_KIND_BLOCK\x10\x02*\x99\x01\n\nReportKind\x12\x1b\n\x17REPORT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18REPORT_KIND_FAKE_PRODUCT\x10\x01\x12\x1c\n\x18REPORT_KIND_COPIED_LABEL\x10\x02\x12\x1b\n\x17REPORT_KIND_BAD_QUALITY\x10\x03\x12\x15\n\x11REPORT_KIND_OTHER\x10\x04\x32\x83\x05\n\x12SupervisionService\x12S\n\x0c\x43reateRecall\x12\".tracechain.v1.CreateRecallRequest\x1a\x15.tracechain.v1.Recall\"\x08\xaa\xed\x18\x04\x12\x02\x01\x03\x12Q\n\tGetRecall\x12\x1f.tracechain.v1.GetRecallRequest\x1a\x15.tracechain.v1.Recall\"\x0c\x90\x02\x01\xaa\xed\x18\x05\x12\x03\x01\x03\x05\x12\x62\n\x0bListRecalls\x12!.tracechain.v1.ListRecallsRequest\x1a\".tracechain.v1.ListRecallsResponse\"\x0c\x90\x02\x01\xaa\xed\x18\x05\x12\x03\x01\x03\x05\x12\\\n\nLiftRecall\x12 .tracechain.v1.LiftRecallRequest\x1a\x15.tracechain.v1.Recall\"\x15\xaa\xed\x18\x04\x12\x02\x01\x03\xba\xed\x18\tGetRecall\x12`\n\x0bListReports\x12!.tracechain.v1.ListReportsRequest\x1a\".tracechain.v1.ListReportsResponse\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x03\x12O\n\tGetReport\x12\x1f.tracechain.v1.GetReportRequest\x1a\x15.tracechain.v1.Report\"\n\x90\x02\x01\xaa\xed\x18\x03\x12\x01\x03\x12P\n\x0b\x45raseReport\x12!.tracechain.v1.EraseReportRequest\x1a\x15.tracechain.v1.Report\"\x07\xaa\xed\x18\x03\x12\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -72,10 +72,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUPERVISIONSERVICE'].methods_by_name['GetReport']._serialized_options = b'\220\002\001\252\355\030\003\022\001\003'
   _globals['_SUPERVISIONSERVICE'].methods_by_name['EraseReport']._loaded_options = None
   _globals['_SUPERVISIONSERVICE'].methods_by_name['EraseReport']._serialized_options = b'\252\355\030\003\022\001\003'
-  _globals['_RECALLKIND']._serialized_start=1336
-  _globals['_RECALLKIND']._serialized_end=1424
-  _globals['_REPORTKIND']._serialized_start=1427
-  _globals['_REPORTKIND']._serialized_end=1580
+  _globals['_RECALLKIND']._serialized_start=1376
+  _globals['_RECALLKIND']._serialized_end=1464
+  _globals['_REPORTKIND']._serialized_start=1467
+  _globals['_REPORTKIND']._serialized_end=1620
   _globals['_INDEXRANGE']._serialized_start=143
   _globals['_INDEXRANGE']._serialized_end=191
   _globals['_RECALL']._serialized_start=194
@@ -89,17 +89,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRECALLSRESPONSE']._serialized_start=714
   _globals['_LISTRECALLSRESPONSE']._serialized_end=775
   _globals['_LIFTRECALLREQUEST']._serialized_start=777
-  _globals['_LIFTRECALLREQUEST']._serialized_end=838
-  _globals['_REPORT']._serialized_start=841
-  _globals['_REPORT']._serialized_end=1065
-  _globals['_LISTREPORTSREQUEST']._serialized_start=1067
-  _globals['_LISTREPORTSREQUEST']._serialized_end=1142
-  _globals['_LISTREPORTSRESPONSE']._serialized_start=1144
-  _globals['_LISTREPORTSRESPONSE']._serialized_end=1230
-  _globals['_GETREPORTREQUEST']._serialized_start=1232
-  _globals['_GETREPORTREQUEST']._serialized_end=1270
-  _globals['_ERASEREPORTREQUEST']._serialized_start=1272
-  _globals['_ERASEREPORTREQUEST']._serialized_end=1334
-  _globals['_SUPERVISIONSERVICE']._serialized_start=1583
-  _globals['_SUPERVISIONSERVICE']._serialized_end=2226
+  _globals['_LIFTRECALLREQUEST']._serialized_end=858
+  _globals['_REPORT']._serialized_start=861
+  _globals['_REPORT']._serialized_end=1085
+  _globals['_LISTREPORTSREQUEST']._serialized_start=1087
+  _globals['_LISTREPORTSREQUEST']._serialized_end=1162
+  _globals['_LISTREPORTSRESPONSE']._serialized_start=1164
+  _globals['_LISTREPORTSRESPONSE']._serialized_end=1250
+  _globals['_GETREPORTREQUEST']._serialized_start=1252
+  _globals['_GETREPORTREQUEST']._serialized_end=1290
+  _globals['_ERASEREPORTREQUEST']._serialized_start=1292
+  _globals['_ERASEREPORTREQUEST']._serialized_end=1374
+  _globals['_SUPERVISIONSERVICE']._serialized_start=1623
+  _globals['_SUPERVISIONSERVICE']._serialized_end=2266
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,10 @@ class VerificationServiceStub:
     StreamVerifyCodes: _aio.StreamStreamMultiCallable[_verification_pb2.StreamVerifyCodesRequest, _verification_pb2.StreamVerifyCodesResponse]
     """Answers scans as they come; each answer carries the number that its request did."""
     ClaimUnit: _aio.UnaryUnaryMultiCallable[_verification_pb2.ClaimUnitRequest, _verification_pb2.ClaimUnitResponse]
-    """Claims a unit by the PIN under its scratch layer. The first correct PIN wins."""
+    """Claims a unit by the PIN under its scratch layer. The first correct PIN wins. It takes no
+    request_id: by the device a repetition is known for one (CLAIMED_BY_YOU). A wrong PIN costs a try
+    each time.
+    """
     ListVerificationKeys: _aio.UnaryUnaryMultiCallable[_verification_pb2.ListVerificationKeysRequest, _verification_pb2.ListVerificationKeysResponse]
     """The public keys of all issuers: what offline verification needs."""
 
@@ -64,7 +67,10 @@ class VerificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _verification_pb2.ClaimUnitRequest,
         context: _aio.ServicerContext[_verification_pb2.ClaimUnitRequest, _abc.Awaitable[_verification_pb2.ClaimUnitResponse]],
     ) -> _abc.Awaitable[_verification_pb2.ClaimUnitResponse]:
-        """Claims a unit by the PIN under its scratch layer. The first correct PIN wins."""
+        """Claims a unit by the PIN under its scratch layer. The first correct PIN wins. It takes no
+        request_id: by the device a repetition is known for one (CLAIMED_BY_YOU). A wrong PIN costs a try
+        each time.
+        """
 
     @_abc_1.abstractmethod
     def ListVerificationKeys(
