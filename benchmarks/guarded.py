@@ -17,7 +17,8 @@ from tracechain import bootstrap
 from tracechain.app.limits import Limits, Rates
 from tracechain.domain.party import Principal, Role
 from tracechain.rpc.admission import Admission, Room
-from tracechain.rpc.gate import Gate, Guard
+from tracechain.rpc.gate import Gate
+from tracechain.rpc.guard import Guard
 from tracechain.v1 import annotations_pb2, capture_pb2, verification_pb2
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -30,6 +31,9 @@ class _Anybody:
 
     def __init__(self, principal: Principal) -> None:
         self._principal = principal
+
+    def known(self, text: str) -> Principal:
+        return self._principal
 
     async def bearer(self, text: str) -> Principal:
         return self._principal

@@ -16,13 +16,15 @@ from tests.contract.conftest import Open
 from tests.support.certificates import certified
 from tests.support.service import gln_of
 from tests.support.stores import party
+from tracechain.app.authenticating import Authenticating
 from tracechain.app.credentials import Credentials
+from tracechain.app.known_callers import KnownCallers
 from tracechain.app.last_use import LastUses
 from tracechain.app.ports import Store
 from tracechain.app.visibility import Visibility
 from tracechain.domain.certificate import public_key_of
 from tracechain.domain.errors import TracechainError, Unavailable
-from tracechain.domain.party import CredentialKind, Role
+from tracechain.domain.party import CredentialKind, Principal, Role
 
 ME, OTHER = gln_of(2), gln_of(3)
 SECOND = 1_000_000
@@ -38,9 +40,11 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.uses = LastUses(self.store, lambda: self.now)
+        self.known = KnownCallers(lambda: self.now, os.urandom)
         self.credentials = Credentials(
-            self.store, Visibility(self.store), lambda: self.now, os.urandom, self.uses
+            self.store, Visibility(self.store), lambda: self.now, os.urandom, self.uses, self.known
         )
+        self.authenticating = Authenticating(self.credentials, None, self.known)
         self.number = itertools.count(1).__next__
 
     async def create(self, role: Role = Role.HANDLER, **fields: object) -> tuple[str, str]:
@@ -49,6 +53,10 @@ class Bench:
             ME, role, "", "line 3", f"r{self.number()}", **fields  # type: ignore[arg-type]
         )  # fmt: skip
         return made.credential_id, key
+
+    async def call(self, key: str) -> Principal:
+        """Whom the key makes, asked as the gate asks."""
+        return self.authenticating.known(key) or await self.authenticating.bearer(key)
 
     def later(self, seconds: float) -> None:
         self.now += int(seconds * SECOND)
@@ -72,18 +80,18 @@ async def test_a_key_is_good_until_the_moment_of_its_expiry(bench: Bench) -> Non
     _, key = await bench.create(expire_time=bench.now + 60 * SECOND)
     _, forever = await bench.create()
     bench.later(59.999999)
-    assert (await bench.credentials.authenticate(key)).party_gln == ME
+    assert (await bench.call(key)).party_gln == ME
     bench.later(0.000001)
-    assert await reason(bench.credentials.authenticate(key)) == "CREDENTIAL_EXPIRED"
+    assert await reason(bench.call(key)) == "CREDENTIAL_EXPIRED"
     bench.later(10**9)
-    assert (await bench.credentials.authenticate(forever)).role is Role.HANDLER
+    assert (await bench.call(forever)).role is Role.HANDLER
 
 
 async def test_who_has_half_a_key_is_not_told_that_it_expired(bench: Bench) -> None:
     _, key = await bench.create(expire_time=bench.now + 1)
     bench.later(1)
     wrong = key[:-1] + ("a" if key[-1] != "a" else "b")
-    assert await reason(bench.credentials.authenticate(wrong)) == "INVALID_CREDENTIAL"
+    assert await reason(bench.call(wrong)) == "INVALID_CREDENTIAL"
 
 
 async def test_an_expiry_that_has_passed_is_refused(bench: Bench) -> None:
@@ -99,17 +107,17 @@ async def test_the_next_key_may_the_same_and_the_old_one_ends_after_the_overlap(
     known, old = await bench.create(Role.ISSUER, scopes=("IssuanceService", "read"))
     # Another node has looked the old one up a moment ago.
     other = Bench(await open_another(), bench.now)
-    await other.credentials.authenticate(old)
+    await other.call(old)
     made, new = await bench.credentials.rotate(ME, known, 3600, "next")
     assert (made.role, made.scopes, made.label) == (
         Role.ISSUER, ("IssuanceService", "read"), "line 3",
     )  # fmt: skip
     for node in (bench, other):
         for key in (old, new):
-            assert (await node.credentials.authenticate(key)).scopes == {"IssuanceService", "read"}
+            assert (await node.call(key)).scopes == {"IssuanceService", "read"}
         node.later(3600)
-        assert await reason(node.credentials.authenticate(old)) == "CREDENTIAL_EXPIRED"
-        await node.credentials.authenticate(new)
+        assert await reason(node.call(old)) == "CREDENTIAL_EXPIRED"
+        await node.call(new)
 
 
 async def test_a_rotation_does_not_lengthen_a_life(bench: Bench) -> None:
@@ -120,7 +128,7 @@ async def test_a_rotation_does_not_lengthen_a_life(bench: Bench) -> None:
     assert stored is not None
     assert stored.expire_time == end
     bench.later(10)
-    assert await reason(bench.credentials.authenticate(old)) == "CREDENTIAL_EXPIRED"
+    assert await reason(bench.call(old)) == "CREDENTIAL_EXPIRED"
 
 
 async def test_without_overlap_the_old_key_ends_at_once_here_and_soon_elsewhere(
@@ -128,11 +136,12 @@ async def test_without_overlap_the_old_key_ends_at_once_here_and_soon_elsewhere(
 ) -> None:
     known, old = await bench.create()
     other = Bench(await open_another(), bench.now)
-    await other.credentials.authenticate(old)
+    for node in (bench, other):
+        await node.call(old)
     await bench.credentials.rotate(ME, known, 0, "next")
-    assert await reason(bench.credentials.authenticate(old)) == "CREDENTIAL_EXPIRED"
+    assert await reason(bench.call(old)) == "CREDENTIAL_EXPIRED"
     other.later(1)
-    assert await reason(other.credentials.authenticate(old)) == "CREDENTIAL_EXPIRED"
+    assert await reason(other.call(old)) == "CREDENTIAL_EXPIRED"
 
 
 async def test_a_rotation_that_is_repeated_makes_no_second_key(bench: Bench) -> None:
@@ -178,13 +187,34 @@ class Slow:
         return found
 
 
+@dataclass
+class Narrowed:
+    """A directory in which one credential has scopes by now; no call of ours changes them."""
+
+    store: Store
+    credential_id: str
+
+    async def get_credential(self, credential_id: str) -> Any:
+        found = await self.store.get_credential(credential_id)
+        assert found is not None
+        return replace(found, scopes=("read",)) if credential_id == self.credential_id else found
+
+
+async def answer(bench: Bench, key: str) -> str | frozenset[str]:
+    """The scopes that a key makes, or why it makes none."""
+    try:
+        return (await bench.call(key)).scopes
+    except TracechainError as error:
+        return error.reason
+
+
 async def test_those_who_call_together_look_once_and_none_ends_it_for_the_others(
     bench: Bench,
 ) -> None:
     _, key = await bench.create()
     slow = Slow(bench.store)
     bench.credentials._directory = cast("Any", slow)
-    calls = [asyncio.create_task(bench.credentials.authenticate(key)) for _ in range(20)]
+    calls = [asyncio.create_task(bench.call(key)) for _ in range(20)]
     while not slow.looks:  # noqa: ASYNC110
         await asyncio.sleep(0)
     calls.pop(0).cancel()
@@ -195,12 +225,12 @@ async def test_those_who_call_together_look_once_and_none_ends_it_for_the_others
 
 async def test_who_goes_on_calling_does_not_wait_for_the_next_look(bench: Bench) -> None:
     known, key = await bench.create()
-    await bench.credentials.authenticate(key)
+    await bench.call(key)
     slow = Slow(bench.store)
     bench.credentials._directory = cast("Any", slow)
     bench.later(0.5)
     for _ in range(3):
-        await bench.credentials.authenticate(key)
+        await bench.call(key)
     while not slow.looks:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert slow.looks == 1
@@ -209,27 +239,117 @@ async def test_who_goes_on_calling_does_not_wait_for_the_next_look(bench: Bench)
         await asyncio.sleep(0)
     # It is a second from the new look on; what another node revokes is seen within it.
     bench.later(0.9)
-    await bench.credentials.authenticate(key)
+    await bench.call(key)
     await bench.store.revoke_credential(known, bench.now)
     bench.later(1)
-    assert await reason(bench.credentials.authenticate(key)) == "INVALID_CREDENTIAL"
+    assert await reason(bench.call(key)) == "INVALID_CREDENTIAL"
+
+
+async def test_who_called_a_moment_ago_is_known_and_nothing_is_looked_up(bench: Bench) -> None:
+    _, key = await bench.create(Role.ISSUER, scopes=("read",))
+    principal = await bench.call(key)
+    slow = Slow(bench.store)
+    bench.credentials._directory = cast("Any", slow)
+    bench.later(0.499999)
+    for _ in range(10):
+        assert bench.authenticating.known(key) is principal
+    assert (slow.looks, bench.credentials._loads) == (0, {})
+    for other in (key[:-1], key + "a", key.upper()):
+        assert bench.authenticating.known(other) is None
+    # From now on the record is looked up anew, beside its calls.
+    bench.later(0.000001)
+    assert bench.authenticating.known(key) is None
+
+
+async def test_a_known_caller_is_good_until_the_moment_of_its_keys_expiry(bench: Bench) -> None:
+    _, key = await bench.create(expire_time=bench.now + SECOND // 5)
+    await bench.call(key)
+    bench.later(0.199999)
+    assert bench.authenticating.known(key)
+    bench.later(0.000001)
+    assert await reason(bench.call(key)) == "CREDENTIAL_EXPIRED"
+
+
+async def test_a_known_caller_whose_key_is_revoked_here_is_refused_at_once(bench: Bench) -> None:
+    known, key = await bench.create()
+    _, other = await bench.create()
+    for one in (key, other):
+        await bench.call(one)
+    await bench.credentials.revoke(ME, known)
+    assert await reason(bench.call(key)) == "INVALID_CREDENTIAL"
+    assert bench.authenticating.known(other)
+
+
+@pytest.mark.parametrize("quiet", [0.1, 0.45, 0.5, 0.7])
+async def test_what_another_node_changes_is_seen_within_a_second_however_often_one_calls(
+    bench: Bench, open_another: Open, quiet: float
+) -> None:
+    other = Bench(await open_another(), bench.now)
+    revoked, a = await bench.create()
+    rotated, b = await bench.create()
+    narrowed, c = await bench.create()
+    keys = {a: "INVALID_CREDENTIAL", b: "CREDENTIAL_EXPIRED", c: ""}
+    for _ in range(7):
+        # The last of these is the last to see what was.
+        for key in keys:
+            assert (await bench.call(key)).scopes == frozenset()
+        while bench.credentials._loads:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        bench.later(quiet)
+        other.later(quiet)
+    bench.later(-quiet)
+    other.later(-quiet)
+    await other.credentials.revoke(ME, revoked)
+    await other.credentials.rotate(ME, rotated, 0, "next")
+    bench.credentials._directory = cast("Any", Narrowed(bench.store, narrowed))
+    changed = bench.now
+    while bench.now + quiet * SECOND < changed + SECOND:
+        bench.later(quiet)
+        for key in keys:
+            await answer(bench, key)
+        while bench.credentials._loads:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    bench.now = changed + SECOND
+    assert [await answer(bench, key) for key in keys] == [*list(keys.values())[:2], {"read"}]
 
 
 async def test_a_look_that_a_revocation_overtook_is_not_believed(bench: Bench) -> None:
     known, key = await bench.create()
     slow = Slow(bench.store)
     bench.credentials._directory = cast("Any", slow)
-    before = asyncio.create_task(bench.credentials.authenticate(key))
+    before = asyncio.create_task(bench.call(key))
     while not slow.looks:  # noqa: ASYNC110
         await asyncio.sleep(0)
     bench.credentials._directory = bench.store
     await bench.credentials.revoke(ME, known)
-    after = bench.credentials.authenticate(key)
+    after = bench.call(key)
     assert await reason(after) == "INVALID_CREDENTIAL"
     slow.go.set()
     # It came before the revocation; what it saw is nobody else's.
     assert (await before).party_gln == ME
-    assert await reason(bench.credentials.authenticate(key)) == "INVALID_CREDENTIAL"
+    assert bench.authenticating.known(key) is None
+    assert await reason(bench.call(key)) == "INVALID_CREDENTIAL"
+
+
+async def test_a_look_that_takes_longer_than_a_second_is_not_waited_for_by_others(
+    bench: Bench,
+) -> None:
+    known, key = await bench.create()
+    slow = Slow(bench.store)
+    bench.credentials._directory = cast("Any", slow)
+    first = asyncio.create_task(bench.call(key))
+    while not slow.looks:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    # On another node.
+    await bench.store.revoke_credential(known, bench.now)
+    bench.later(1)
+    second = asyncio.create_task(reason(bench.call(key)))
+    async with asyncio.timeout(10):
+        while slow.looks < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    slow.go.set()
+    assert ((await first).party_gln, await second) == (ME, "INVALID_CREDENTIAL")
+    assert await reason(bench.call(key)) == "INVALID_CREDENTIAL"
 
 
 async def test_a_certificate_is_known_by_its_public_key(bench: Bench) -> None:
@@ -256,14 +376,14 @@ async def test_a_certificates_record_is_no_api_key(bench: Bench) -> None:
     made = await bench.credentials.register(ME, Role.HANDLER, "", "", PUBLIC_KEY)
     forged = f"tck_{made.credential_id}_{PUBLIC_KEY.decode('latin-1')}"
     for key in (forged, f"tck_{made.credential_id}_{PUBLIC_KEY.hex()}"):
-        assert await reason(bench.credentials.authenticate(key)) == "INVALID_CREDENTIAL"
+        assert await reason(bench.call(key)) == "INVALID_CREDENTIAL"
 
 
 async def test_the_last_use_is_kept_to_the_minute_and_never_goes_back(bench: Bench) -> None:
     known, key = await bench.create()
     unused, _ = await bench.create()
     for _ in range(3):
-        await bench.credentials.authenticate(key)
+        await bench.call(key)
     bench.later(30)
     await bench.uses.write()
     used = await bench.store.get_credential(known)
@@ -282,7 +402,7 @@ async def test_the_last_use_is_kept_to_the_minute_and_never_goes_back(bench: Ben
 
 async def test_a_use_that_could_not_be_written_is_written_later(bench: Bench) -> None:
     known, key = await bench.create()
-    await bench.credentials.authenticate(key)
+    await bench.call(key)
 
     class Away:
         async def note_uses(self, *_: object) -> None:

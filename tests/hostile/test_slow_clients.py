@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.service import Refusal, World, channel_to
 from tracechain.bootstrap import serve
-from tracechain.rpc import gate
+from tracechain.rpc import gate, guard
 from tracechain.rpc import server as rpc_server
 from tracechain.v1 import issuance_pb2
 from tracechain.v1 import verification_pb2 as pb
@@ -131,7 +131,7 @@ async def test_no_connection_stays_for_ever_over_grpc(
 async def test_a_stream_that_brings_nothing_gives_up_its_place(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(guard, "IDLE_SECONDS", 0.3)
     async with make_world(max_streams=1) as world:
 
         async def nothing() -> AsyncIterator[Any]:

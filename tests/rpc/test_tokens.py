@@ -175,6 +175,28 @@ async def test_a_token_ends_with_its_time_and_the_skew(known: World, issuer: Iss
     assert (first, await reason(known, short)) in [("", "TOKEN_EXPIRED"), ("TOKEN_EXPIRED",) * 2]
 
 
+async def test_a_token_that_was_checked_is_not_checked_with_each_call(
+    known: World, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, verify = 0, IssuerSignatures.verify
+
+    async def counted(signatures: IssuerSignatures, token: Token) -> None:
+        nonlocal checked
+        checked += 1
+        await verify(signatures, token)
+
+    monkeypatch.setattr(IssuerSignatures, "verify", counted)
+    token = issuer.token(issuer.claims(SHOP, sub="many calls"))
+    for _ in range(3):
+        # Each is a call by gRPC and one by HTTP.
+        assert await reason(known, token) == ""
+    assert checked == 1
+    head, _, signature = token.rpartition(".")
+    forged = f"{head}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+    assert await reason(known, forged) == "INVALID_TOKEN"
+    assert checked == 3
+
+
 def b64(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).decode().rstrip("=")
 

@@ -39,6 +39,15 @@ class LocalBuckets:
         self._full_at[name] = full_at
         return over / 1e6 if over > 0 else 0.0
 
+    def wait(self, name: str) -> float:
+        """See Buckets."""
+        full_at = self._full_at.pop(name, None)
+        if full_at is None:
+            return 0.0
+        self._full_at[name] = full_at
+        over = full_at - self._clock() - self._last
+        return over / 1e6 if over > 0 else 0.0
+
     async def take_exactly(self, name: str) -> float:
         """See Buckets; there are no other processes here."""
         return self.take(name)

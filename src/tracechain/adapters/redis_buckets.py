@@ -73,6 +73,10 @@ class SharedBuckets:
                 self._untold[name] = untold
         return wait
 
+    def wait(self, name: str) -> float:
+        """See Buckets."""
+        return self._local.wait(name)
+
     async def take_exactly(self, name: str) -> float:
         """See Buckets."""
         level = await self._ask(name, 1, self._rate.last)

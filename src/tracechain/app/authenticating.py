@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from tracechain.app.credentials import Credentials
+from tracechain.app.known_callers import KnownCallers
 from tracechain.domain.certificate import public_key_of
 from tracechain.domain.errors import InvalidArgument, Unauthenticated
 from tracechain.domain.party import Principal
@@ -22,9 +23,18 @@ class Tokens(Protocol):
 class Authenticating:
     """API keys, tokens and client certificates, each turned into a principal."""
 
-    def __init__(self, credentials: Credentials, tokens: Tokens | None) -> None:
+    def __init__(
+        self, credentials: Credentials, tokens: Tokens | None, known: KnownCallers
+    ) -> None:
+        """`known` is where those two keep whom they found."""
         self._credentials = credentials
         self._tokens = tokens
+        self._known = known
+
+    def known(self, text: str) -> Principal | None:
+        """Whom `authorization: Bearer {text}` made a moment ago; None where `bearer` has to find
+        it out."""
+        return self._known.get(text)
 
     async def bearer(self, text: str) -> Principal:
         """The principal of `authorization: Bearer {text}`. Raises Unauthenticated, Unavailable."""

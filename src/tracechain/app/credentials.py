@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import replace
 
+from tracechain.app.known_callers import KnownCallers
 from tracechain.app.last_use import LastUses
 from tracechain.app.ports import Clock, Directory
 from tracechain.app.visibility import Visibility
@@ -46,14 +47,17 @@ class Credentials:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         uses: LastUses,
+        known: KnownCallers,
     ) -> None:
         self._directory = directory
         self._visibility = visibility
         self._clock = clock
         self._random = random_bytes
         self._uses = uses
+        self._known = known
         self._believed: dict[str, tuple[int, Credential | None]] = {}
-        self._loads: dict[str, asyncio.Task[Credential | None]] = {}
+        # Look-ups under way, and when they began.
+        self._loads: dict[str, tuple[int, asyncio.Task[Credential | None]]] = {}
 
     async def create(
         self,
@@ -170,7 +174,8 @@ class Credentials:
         if not api_key.startswith(KEY_PREFIX) or len(credential_id) != 16 or not secret.isascii():
             raise refused
         digest = hashlib.sha256(secret.encode()).digest()
-        return await self._shown(CredentialKind.API_KEY, credential_id, digest, refused)
+        credential = await self._shown(CredentialKind.API_KEY, credential_id, digest, refused)
+        return self._kept(api_key, credential)
 
     async def recognise(self, public_key: bytes) -> Principal:
         """The principal of a certificate's public key (SubjectPublicKeyInfo, DER), whose private
@@ -180,11 +185,14 @@ class Credentials:
             "UNKNOWN_CERTIFICATE", "the client certificate is not registered or was revoked"
         )
         digest = hashlib.sha256(public_key).digest()
-        return await self._shown(CredentialKind.CERTIFICATE, _id_of(public_key), digest, refused)
+        credential_id = _id_of(public_key)
+        return (
+            await self._shown(CredentialKind.CERTIFICATE, credential_id, digest, refused)
+        ).principal
 
     async def _shown(
         self, kind: CredentialKind, credential_id: str, digest: bytes, refused: Unauthenticated
-    ) -> Principal:
+    ) -> Credential:
         now = self._clock()
         credential = await self._look_up(credential_id, now)
         if credential is None or credential.kind is not kind:
@@ -197,7 +205,19 @@ class Credentials:
         if credential.is_expired(now):
             raise Unauthenticated("CREDENTIAL_EXPIRED", "this credential has expired")
         self._uses.note(credential_id)
-        return credential.principal
+        return credential
+
+    def _kept(self, api_key: str, credential: Credential) -> Principal:
+        """Whom the key makes; known from now on, until it is time to look its record up anew."""
+        principal = credential.principal
+        looked_up, believed = self._believed.get(credential.credential_id, (0, None))
+        # Not one that was changed while it was looked up: this caller came before, others did not.
+        if believed is credential:
+            until = looked_up + _RENEWED
+            if credential.expire_time is not None:
+                until = min(until, credential.expire_time)
+            self._known.keep(api_key, principal, until)
+        return principal
 
     async def _look_up(self, credential_id: str, now: int) -> Credential | None:
         """The record, at most a second old. Who goes on calling does not wait for it: it is looked
@@ -208,26 +228,29 @@ class Credentials:
             if age >= _RENEWED and credential_id not in self._loads:
                 self._begin(credential_id, now)
             return known[1]
-        load = self._loads.get(credential_id) or self._begin(credential_id, now)
+        began, load = self._loads.get(credential_id, (0, None))
+        # What a slow one has read may be as old as it is.
+        if load is None or now - began >= _BELIEVED:
+            load = self._begin(credential_id, now)
         return await asyncio.shield(load)
 
     def _begin(self, credential_id: str, now: int) -> asyncio.Task[Credential | None]:
         load = asyncio.create_task(self._load(credential_id, now))
-        self._loads[credential_id] = load
-        load.add_done_callback(lambda done: self._end(credential_id, done))
+        self._loads[credential_id] = (now, load)
+        load.add_done_callback(lambda done: self._end(credential_id, now, done))
         return load
 
     async def _load(self, credential_id: str, now: int) -> Credential | None:
         credential = await self._directory.get_credential(credential_id)
         # Unless it was changed meanwhile: then this is what it was before.
-        if self._loads.get(credential_id) is asyncio.current_task():
+        if self._loads.get(credential_id) == (now, asyncio.current_task()):
             if len(self._believed) >= _MAX_BELIEVED:
                 self._believed.clear()
             self._believed[credential_id] = (now, credential)
         return credential
 
-    def _end(self, credential_id: str, load: asyncio.Task[Credential | None]) -> None:
-        if self._loads.get(credential_id) is load:
+    def _end(self, credential_id: str, began: int, load: asyncio.Task[Credential | None]) -> None:
+        if self._loads.get(credential_id) == (began, load):
             del self._loads[credential_id]
         if not load.cancelled():
             # Where all callers have left, its failure is nobody's.
@@ -237,6 +260,7 @@ class Credentials:
         """It has changed: what was looked up before is not believed, nor what is on its way."""
         self._believed.pop(credential_id, None)
         self._loads.pop(credential_id, None)
+        self._known.forget(credential_id)
 
     async def list_of(self, gln: str) -> list[Credential]:
         """The credentials of a party, newest last. Raises NotFound."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 from tracechain.domain.address import address_of, host_of
-from tracechain.domain.errors import ResourceExhausted, Unauthenticated
+from tracechain.domain.errors import ResourceExhausted
 from tracechain.domain.rate import Rate
 
 # An address of IPv6 is one of 2^64 that a single line has.
@@ -36,6 +35,10 @@ class Buckets(Protocol):
     def take(self, name: str, cost: int = 1) -> float:
         """Takes and gives 0, or takes nothing and gives the seconds to wait. Decided here and at
         once: of what other processes let through an eighth of the burst each may be missed."""
+
+    def wait(self, name: str) -> float:
+        """The seconds until `take` would take, 0 where it would now. Takes nothing; decided as
+        `take` does."""
 
     async def take_exactly(self, name: str) -> float:
         """Takes one token, or gives the seconds to wait, by the count of all processes. Raises
@@ -97,19 +100,15 @@ class Limits:
         while self._client is not None and (wait := self._client.take(client)):  # noqa: ASYNC110
             await asyncio.sleep(wait)
 
-    @contextmanager
-    def login(self, client: str) -> Iterator[None]:
-        """Around finding out who calls: who is wrong too often is not heard for a while."""
-        if self._logins is None:
-            yield
-            return
-        # Nothing is taken, and refused where the bucket is empty.
-        _check("login", self._logins, client, 0)
-        try:
-            yield
-        except Unauthenticated:
+    def login(self, client: str) -> None:
+        """Before it is found out who calls: who was wrong too often is not heard for a while."""
+        if self._logins is not None and (wait := self._logins.wait(client)):
+            _refuse("login", wait)
+
+    def wrong_login(self, client: str) -> None:
+        """What was shown was no credential; nothing is refused here."""
+        if self._logins is not None:
             self._logins.take(client)
-            raise
 
     async def pin(self, client: str, code: str) -> None:
         """A try at a PIN. Raises Unavailable LIMITS_UNAVAILABLE as well: without the counts of all

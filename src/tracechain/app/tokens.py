@@ -1,15 +1,16 @@
 """The use case behind a bearer token: who its issuer is, whether it is his, whom it makes.
 
-A token that was checked is believed for some seconds, and never past its end: checking a signature
-with each of a caller's calls would cost more than many of the calls.
+A token that was checked is believed for some seconds, and never past its end: its caller is known
+(`known_callers.py`), and checking a signature with each of his calls would cost more than many of
+the calls.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
+from tracechain.app.known_callers import KnownCallers
 from tracechain.app.ports import Clock
 from tracechain.app.visibility import Visibility
 from tracechain.domain.errors import InvalidArgument
@@ -18,7 +19,6 @@ from tracechain.domain.token import Token, TokenIssuer, invalid
 
 # In microseconds. A key that its issuer withdraws stops within it, once it is seen to be gone.
 _BELIEVED = 10_000_000
-_MAX_BELIEVED = 10_000
 
 
 class SignatureCheck(Protocol):
@@ -37,20 +37,17 @@ class BearerTokens:
         issuers: Sequence[tuple[TokenIssuer, SignatureCheck]],
         visibility: Visibility,
         clock: Clock,
+        known: KnownCallers,
     ) -> None:
         self._issuers = {issuer.issuer: (issuer, check) for issuer, check in issuers}
         self._visibility = visibility
         self._clock = clock
-        self._believed: dict[bytes, tuple[int, Principal]] = {}
+        self._known = known
 
     async def authenticate(self, text: str) -> Principal:
         """The principal of a token. Raises Unauthenticated INVALID_TOKEN and TOKEN_EXPIRED,
         Unavailable TOKEN_ISSUER_UNAVAILABLE."""
         now = self._clock()
-        mark = hashlib.sha256(text.encode("utf-8", "replace")).digest()
-        known = self._believed.get(mark)
-        if known is not None and now < known[0]:
-            return known[1]
         token = Token.parse(text)
         trusted = self._issuers.get(token.issuer)
         if trusted is None:
@@ -60,9 +57,7 @@ class BearerTokens:
         await check.verify(token)
         end = token.check(issuer, now)
         principal = await self._principal(token, issuer)
-        if len(self._believed) >= _MAX_BELIEVED:
-            self._believed.clear()
-        self._believed[mark] = (min(end, now + _BELIEVED), principal)
+        self._known.keep(text, principal, min(end, now + _BELIEVED))
         return principal
 
     async def _principal(self, token: Token, issuer: TokenIssuer) -> Principal:

@@ -45,6 +45,7 @@ from tracechain.app.facts import (
 from tracechain.app.issuing import Issuing
 from tracechain.app.journeys import Journeys
 from tracechain.app.keyring import Keyring
+from tracechain.app.known_callers import KnownCallers
 from tracechain.app.labelling import Labelling
 from tracechain.app.last_use import NOTE_SECONDS, LastUses
 from tracechain.app.limits import Limits, MakeBuckets
@@ -207,13 +208,14 @@ async def build(settings: Settings, store: Store | None = None) -> App:
         store, vault, visibility, clock, roots.certify, JudgeEarlier(settings.judge_earlier)
     )
     await keyring.refresh()
+    known = KnownCallers(clock, os.urandom)
     tokens, fetch = None, None
     if settings.oidc:
         from tracechain.bootstrap.tokens import bearer_tokens
 
-        tokens, fetch = bearer_tokens(settings, visibility)
+        tokens, fetch = bearer_tokens(settings, visibility, known)
     uses = LastUses(store, clock)
-    credentials = Credentials(store, visibility, clock, os.urandom, uses)
+    credentials = Credentials(store, visibility, clock, os.urandom, uses, known)
     parties = Parties(store, visibility, clock)
     resolver = Resolver(store, store, keyring, clock, settings.resolver)
     stories = Stories(store)
@@ -319,7 +321,7 @@ async def build(settings: Settings, store: Store | None = None) -> App:
     admission = Admission(
         settings.max_calls, settings.max_streams, settings.client_calls, settings.client_streams
     )
-    authenticating = Authenticating(credentials, tokens)
+    authenticating = Authenticating(credentials, tokens, known)
     gate = Gate(authenticating, admission, limits, auditing, settings.grpc_proxies)
     site = make_site(
         Services(

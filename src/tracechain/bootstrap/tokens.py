@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from tracechain.adapters.jwks import HttpFetch, IssuerSignatures
+from tracechain.app.known_callers import KnownCallers
 from tracechain.app.tokens import BearerTokens
 from tracechain.app.visibility import Visibility
 from tracechain.bootstrap.stores import clock
@@ -11,7 +12,9 @@ from tracechain.domain.token import TokenIssuer
 from tracechain.settings import Settings
 
 
-def bearer_tokens(settings: Settings, visibility: Visibility) -> tuple[BearerTokens, HttpFetch]:
+def bearer_tokens(
+    settings: Settings, visibility: Visibility, known: KnownCallers
+) -> tuple[BearerTokens, HttpFetch]:
     """The tokens that the settings allow, and what fetches their issuers' keys, to be closed."""
     fetch = HttpFetch()
     issuers = [
@@ -24,4 +27,4 @@ def bearer_tokens(settings: Settings, visibility: Visibility) -> tuple[BearerTok
         )
         for one in settings.oidc
     ]  # fmt: skip
-    return BearerTokens(issuers, visibility, clock), fetch
+    return BearerTokens(issuers, visibility, clock, known), fetch

@@ -37,7 +37,8 @@ from tracechain.rpc.connect_errors import (
     translated,
 )
 from tracechain.rpc.connect_form import Form, Raw
-from tracechain.rpc.gate import Begin, Gate, Guard, Shown
+from tracechain.rpc.gate import Gate
+from tracechain.rpc.guard import Begin, Guard, Shown
 from tracechain.rpc.intake import Intake
 from tracechain.rpc.recording import Recording
 from tracechain.rpc.server import Servicer

@@ -22,7 +22,7 @@ from google.rpc import error_details_pb2, status_pb2
 from protobuf.wkt import Any as LibraryAny
 from protobuf.wkt import Struct
 
-from tracechain.rpc.gate import Guard
+from tracechain.rpc.guard import Guard
 from tracechain.rpc.status import DOMAIN, Trailers
 
 _TYPES: dict[str, type[Message]] = {

@@ -7,7 +7,6 @@ is no cheaper than its codes. A private one is paid for by the caller's party.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
@@ -53,9 +52,13 @@ class Meter:
         """Waits until the next request of a public stream may be read."""
         return self._limits.paced(client)
 
-    def login(self, client: str) -> AbstractContextManager[None]:
-        """Around finding out who calls. Raises ResourceExhausted."""
-        return self._limits.login(client)
+    def login(self, client: str) -> None:
+        """Before it is found out who calls. Raises ResourceExhausted."""
+        self._limits.login(client)
+
+    def wrong_login(self, client: str) -> None:
+        """Charges a client for what was no credential."""
+        self._limits.wrong_login(client)
 
     def party(self, gln: str) -> None:
         """Charges a call of a party. Raises ResourceExhausted."""
