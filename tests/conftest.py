@@ -55,8 +55,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 
 @pytest.fixture(scope="session", autouse=True)
 def grpc_stays() -> None:
-    """The last object of gRPC that is thrown away waits for gRPC's thread, once in a while for ever,
-    wherever garbage is being collected: here none is the last."""
+    """The last object of gRPC that is thrown away waits for gRPC's thread, once in a while for
+    ever, wherever garbage is being collected: here none is the last."""
     grpc.aio.init_grpc_aio()
 
 

@@ -609,6 +609,48 @@ async def test_nobody_waits_for_a_client_that_cannot_be_cancelled(clock: HandClo
         task.cancel()
 
 
+class DeafChannel:
+    """A channel that hears its second cancellation."""
+
+    def __init__(self) -> None:
+        self.listening = asyncio.Event()
+
+    def pubsub(self) -> DeafChannel:
+        return self
+
+    async def __aenter__(self) -> DeafChannel:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    async def subscribe(self, _: str) -> None:
+        """Only taken down."""
+
+    async def get_message(self, **_: object) -> None:
+        self.listening.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_listener_that_does_not_hear_that_it_is_cancelled_holds_up_no_stop(
+    clock: HandClock,
+) -> None:
+    client: Any = DeafChannel()
+    lanes = Lanes(OneServer(client), clock, in_flight=2, timeout=TIMEOUT)
+    cache = RedisCache(lanes, FactCodec(), MAC_KEY, clock, lifetime=LIFETIME)
+    cache.on_invalidate(lambda _: None, nothing)
+    await client.listening.wait()
+    closing = asyncio.create_task(cache.close())
+    await asyncio.wait([closing], timeout=BOUNDED)
+    assert closing.done()
+    await closing
+
+
 @pytest.mark.parametrize("asked", [0, 1, 5])
 async def test_an_invalidation_that_redis_did_not_take_is_not_forgotten(
     own_nodes: Nodes, own_redis: RedisServer, clock: HandClock, asked: int
