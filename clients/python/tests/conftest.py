@@ -373,7 +373,13 @@ class Ask(Protocol):
 def grpc_stays() -> None:
     """The last object of gRPC that is thrown away waits for gRPC's thread, once in a while for
     ever, wherever garbage is being collected: here none is the last."""
-    grpc.aio.init_grpc_aio()
+
+    async def begin() -> None:
+        grpc.aio.init_grpc_aio()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.close()
 
 
 @pytest.fixture(params=["sync", "async"])
