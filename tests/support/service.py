@@ -195,6 +195,25 @@ async def answers(
 ) -> list[Any]:
     """All that a method answers to one request, or at most so much of a stream and then it is
     cancelled; raw bytes are sent as they are."""
+    for left in reversed(range(5)):
+        try:
+            return await _answers(channel, method, request, metadata, most)
+        except grpc.aio.AioRpcError as error:
+            # Of itself: who is refused before his request was read may still be writing it, which
+            # gRPC's client says in the refusal's stead. All that the service says has details.
+            ours = error.code() is not grpc.StatusCode.INTERNAL or Refusal.of(error).details
+            if ours or not method.client_streaming or not left:
+                raise
+    raise AssertionError
+
+
+async def _answers(
+    channel: grpc.aio.Channel,
+    method: MethodDescriptor,
+    request: Message | bytes,
+    metadata: Sequence[tuple[str, str]],
+    most: int,
+) -> list[Any]:
     kind = "_".join(
         "stream" if streams else "unary"
         for streams in (method.client_streaming, method.server_streaming)
