@@ -12,16 +12,34 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support.redis_group import RedisCluster, RedisSentinels
 from tests.support.redis_server import RedisServer, find_redis
 from tests.support.service import running_world
 from tests.support.softhsm import Token, make_token
 
+_BROWSER = "tests/web/browser/"
 
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: some always wait, for a disk, a process or a clock."""
     return min(4, (os.cpu_count() or 1) + 1)
+
+
+class _Files(LoadFileScheduling):
+    """A file is one worker's, and those of a browser are one file: each worker would start one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return _BROWSER if file.startswith(_BROWSER) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Ours, where files are to be kept together."""
+    return _Files(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 # Folders whose tests share one service.
@@ -52,17 +70,18 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
     return make_token(tmp_path_factory.mktemp("softhsm"))
 
 
-@pytest.fixture(scope="session")
+# Not for the session: a dozen servers that watch each other keep busy, whoever needs them.
+@pytest.fixture(scope="module")
 def redis_cluster(redis_server: RedisServer) -> Iterator[RedisCluster]:
-    """One real Cluster for the session. A test that kills one of it must heal it."""
+    """One real Cluster for a file. A test that kills one of it must heal it."""
     group = RedisCluster()
     yield group
     group.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def redis_sentinels(redis_server: RedisServer) -> Iterator[RedisSentinels]:
-    """One real master with a copy under Sentinels for the session, to be healed likewise."""
+    """One real master with a copy under Sentinels for a file, to be healed likewise."""
     group = RedisSentinels()
     yield group
     group.stop()

@@ -19,6 +19,7 @@ import pytest_asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tests.support.ports import free_port
 from tests.support.stores import RULES
 from tests.unit.log.trees import DATA, ed25519_key
 from tracechain.adapters.log.heads import FileHeads
@@ -280,7 +281,7 @@ async def test_a_witness_that_lied_once_is_asked_again(world: World) -> None:
 
 
 async def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:
-    asked = HttpWitnesses(5)
+    asked = HttpWitnesses(30)
     async with listening(LIARS["endless"](COSIGNERS[0])) as url:
         with pytest.raises(Unavailable, match="more than 65536 bytes"):
             await asked.add_checkpoint(f"http://{url}", b"")
@@ -289,8 +290,8 @@ async def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:
 
 async def test_without_a_quorum_nothing_new_is_published_until_there_is_one(world: World) -> None:
     signer = await world.signer()
-    world.witness(0)
-    async with listening(world.witness(0)) as url:
+    # The same port twice, so one that nobody else gets in between.
+    async with listening(world.witness(0), f"127.0.0.1:{free_port()}") as url:
         policy = policy_of("w0", w0=url)
         publishing = world.publishing(signer, policy, seconds=8)
         await publish(world, publishing, await world.grow(3))
@@ -519,11 +520,11 @@ async def test_a_recorded_cosignature_of_another_implementation_is_taken() -> No
     log, theirs = recorded.signatures
     async with listening(_answering(lambda *_: Response(str(theirs)))(COSIGNERS[0])) as url:
         policy = Policy.parse(f"witness s {vkey} http://{url}/\nquorum s\n".encode())
-        asked = HttpWitnesses(2)
+        asked = HttpWitnesses(30)
 
         async def no_proof(_: int) -> tuple[bytes, ...]:
             return ()
 
-        note = await Collecting(policy, asked, 2).collect(Note(recorded.text, (log,)), no_proof)
+        note = await Collecting(policy, asked, 30).collect(Note(recorded.text, (log,)), no_proof)
         await asked.close()
     assert note == recorded
