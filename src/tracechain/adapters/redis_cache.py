@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from tracechain.adapters.redis_lane import Command, Lane
 from tracechain.adapters.redis_lanes import Lanes
+from tracechain.app.ending import end
 from tracechain.app.ports import CacheHit, Clock
 
 _MAC_BYTES = 16
@@ -297,9 +298,7 @@ class RedisCache:
     async def close(self) -> None:
         for task in (self._listening, self._paying):
             if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await end(task)
         await self._lanes.close()
 
 

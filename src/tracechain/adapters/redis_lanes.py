@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from tracechain.adapters.redis_lane import PAUSE, Lane
 from tracechain.adapters.redis_servers import Servers
+from tracechain.app.ending import end
 from tracechain.app.ports import Clock
 
 
@@ -68,8 +69,6 @@ class Lanes:
     async def close(self) -> None:
         """Closes the connections to all servers."""
         if (task := self._learning) is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end(task)
         with suppress(RedisError, OSError):
             await self.servers.aclose()
