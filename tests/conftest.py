@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 import pytest_asyncio
 from hypothesis import settings
@@ -50,6 +51,13 @@ _SHARING = {Path(__file__).parent / name for name in ("hostile", "rpc", "web")}
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, print_blob=True)
 settings.register_profile("dev", deadline=None, max_examples=60)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def grpc_stays() -> None:
+    """The last object of gRPC that is thrown away waits for gRPC's thread, once in a while for
+    ever, wherever garbage is being collected: here none is the last."""
+    grpc.aio.init_grpc_aio()
 
 
 @pytest.fixture(scope="session")

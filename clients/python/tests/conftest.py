@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import grpc
+import grpc.aio
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -366,6 +367,13 @@ class Ask(Protocol):
     def __call__(
         self, method: str, *args: Any, settings: dict[str, Any] | None = None, **options: Any
     ) -> Awaitable[Any]: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def grpc_stays() -> None:
+    """The last object of gRPC that is thrown away waits for gRPC's thread, once in a while for
+    ever, wherever garbage is being collected: here none is the last."""
+    grpc.aio.init_grpc_aio()
 
 
 @pytest.fixture(params=["sync", "async"])
