@@ -455,6 +455,17 @@ async def test_an_invalidation_reaches_the_memory_of_the_other_nodes(
     assert told_itself == []
 
 
+async def test_it_can_be_closed_at_any_moment(nodes: Nodes) -> None:
+    # At some of them the driver has just written, and forgets that it was cancelled (Python 3.11).
+    for turns in range(60):
+        cache = nodes.redis()
+        cache.on_invalidate(lambda _: None, nothing)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(BOUNDED):
+            await cache.close()
+
+
 async def test_junk_on_the_channel_deafens_nobody(nodes: Nodes, raw: redis.Redis) -> None:
     one, two = nodes.redis(), nodes.redis()
     heard: list[int] = []
@@ -607,48 +618,6 @@ async def test_nobody_waits_for_a_client_that_cannot_be_cancelled(clock: HandClo
     assert lanes.to_server(client).waiting == 2
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
-
-
-class DeafChannel:
-    """A channel that hears its second cancellation."""
-
-    def __init__(self) -> None:
-        self.listening = asyncio.Event()
-
-    def pubsub(self) -> DeafChannel:
-        return self
-
-    async def __aenter__(self) -> DeafChannel:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is open."""
-
-    async def subscribe(self, _: str) -> None:
-        """Only taken down."""
-
-    async def get_message(self, **_: object) -> None:
-        self.listening.set()
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        await asyncio.Event().wait()
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-
-async def test_a_listener_that_does_not_hear_that_it_is_cancelled_holds_up_no_stop(
-    clock: HandClock,
-) -> None:
-    client: Any = DeafChannel()
-    lanes = Lanes(OneServer(client), clock, in_flight=2, timeout=TIMEOUT)
-    cache = RedisCache(lanes, FactCodec(), MAC_KEY, clock, lifetime=LIFETIME)
-    cache.on_invalidate(lambda _: None, nothing)
-    await client.listening.wait()
-    closing = asyncio.create_task(cache.close())
-    await asyncio.wait([closing], timeout=BOUNDED)
-    assert closing.done()
-    await closing
 
 
 @pytest.mark.parametrize("asked", [0, 1, 5])

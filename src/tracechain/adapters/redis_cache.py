@@ -23,7 +23,8 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from tracechain.adapters.redis_lane import Command, Lane
-from tracechain.adapters.redis_lanes import Lanes, ended
+from tracechain.adapters.redis_lanes import Lanes
+from tracechain.app.ending import end
 from tracechain.app.ports import CacheHit, Clock
 
 _MAC_BYTES = 16
@@ -297,7 +298,7 @@ class RedisCache:
     async def close(self) -> None:
         for task in (self._listening, self._paying):
             if task is not None:
-                await ended(task)
+                await end(task)
         await self._lanes.close()
 
 

@@ -11,10 +11,8 @@ from redis.exceptions import RedisError
 
 from tracechain.adapters.redis_lane import PAUSE, Lane
 from tracechain.adapters.redis_servers import Servers
+from tracechain.app.ending import end
 from tracechain.app.ports import Clock
-
-# How soon, in seconds, a task is cancelled again that did not hear it.
-_CANCEL_AGAIN = 0.1
 
 
 class Lanes:
@@ -71,16 +69,6 @@ class Lanes:
     async def close(self) -> None:
         """Closes the connections to all servers."""
         if (task := self._learning) is not None:
-            await ended(task)
+            await end(task)
         with suppress(RedisError, OSError):
             await self.servers.aclose()
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Cancels a task that asks the driver, until it hears: asyncio.wait_for before Python 3.12, and
-    a connection that is being made anew, lose a cancellation that comes at the wrong moment."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=_CANCEL_AGAIN)
-    if not task.cancelled():
-        task.result()

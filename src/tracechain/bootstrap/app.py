@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from tracechain.app.changing import Changes
 from tracechain.app.claiming import Claiming
 from tracechain.app.credentials import Credentials
 from tracechain.app.dangerous import Dangerous
+from tracechain.app.ending import end
 from tracechain.app.evidence.exporting import Exporting
 from tracechain.app.evidence.gathering import Gathering
 from tracechain.app.facts import (
@@ -143,9 +143,7 @@ class App:
     async def close(self) -> None:
         """Finishes what was accepted, then closes everything."""
         for poll in self._polls:
-            poll.cancel()
-            with suppress(asyncio.CancelledError):
-                await poll
+            await end(poll)
         await self._sequencing.close()
         await self._vouching.close()
         await self._uses.write()

@@ -11,7 +11,6 @@ import copy
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -29,6 +28,7 @@ from tracechain.adapters.postgres.schema import migrate, prepare_months
 from tracechain.adapters.postgres.session import Session, Transaction, connect
 from tracechain.adapters.postgres.statements import statement
 from tracechain.adapters.postgres.tenancy import BYPASSES, ROW_SECURITY_BYPASSED
+from tracechain.app.ending import end
 from tracechain.domain.party import Principal
 from tracechain.domain.scan import ScanRules
 
@@ -78,9 +78,7 @@ class PostgresStore(
 
     async def close(self) -> None:
         """Finishes what was begun and closes the connections."""
-        self._months.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._months
+        await end(self._months)
         await self._session.close()
 
 
