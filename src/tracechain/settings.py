@@ -372,7 +372,10 @@ class Settings(BaseSettings):
     scan_queue: Annotated[
         int, Field(ge=1, description="Scans that may wait; beyond it RESOURCE_EXHAUSTED at once.")
     ] = 10_000
-    scan_group: Annotated[int, Field(ge=1, description="Scans of one commit at most.")] = 1024
+    scan_group: Annotated[
+        int,
+        Field(ge=1, description="Scans of one commit at most, but for those of one batch."),
+    ] = 256
     scan_linger_ms: Annotated[
         float,
         Field(

@@ -28,12 +28,19 @@ class Work:
     away: bool = False
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    at_work: int = 0
+    most_at_work: int = 0
 
     async def __call__(self, items: list[int]) -> list[str]:
         self.groups.append(list(items))
         self.times.append(asyncio.get_running_loop().time())
         self.begun.set()
-        await self.gate.wait()
+        self.at_work += 1
+        self.most_at_work = max(self.most_at_work, self.at_work)
+        try:
+            await self.gate.wait()
+        finally:
+            self.at_work -= 1
         if self.away:
             raise Unavailable("STORE_BUSY", "held", retry_after=7)
         if wrong := self.bad.intersection(items):
@@ -297,6 +304,25 @@ async def test_what_is_wider_than_all_room_is_taken_where_nothing_waits() -> Non
     assert await group.submit([30]) == [answer(30)]
 
 
+async def test_full_groups_begin_beside_those_at_work_and_others_wait() -> None:
+    work = Work()
+    group: Grouper[int, str] = Grouper(work, capacity=100, width=2, abreast=1, full=3)
+    futures = [group.submit(0)]
+    await work.begun.wait()
+    futures += [group.submit(item) for item in (1, 2)]
+    await asyncio.sleep(0)
+    assert work.groups == [[0], [1, 2]]
+    futures.append(group.submit(3))
+    await asyncio.sleep(0)
+    assert work.groups == [[0], [1, 2]]
+    futures += [group.submit(item) for item in (4, 5, 6, 7)]
+    await asyncio.sleep(0)
+    assert work.groups == [[0], [1, 2], [3, 4]]
+    work.gate.set()
+    assert await all_of(futures) == [answer(item) for item in range(8)]
+    assert work.most_at_work == 3
+
+
 # What may happen, in any order: an item comes, a caller leaves, time passes, the work goes on.
 happenings = st.lists(
     st.sampled_from(["come", "come", "come", "leave", "pass", "open", "shut"]) | st.integers(0, 30),
@@ -310,6 +336,7 @@ happenings = st.lists(
     capacity=st.integers(1, 12),
     linger=st.sampled_from([0.0, 0.0, 0.0001]),
     abreast=st.integers(1, 3),
+    full=st.integers(0, 5),
     bad=st.sets(st.integers(0, 40), max_size=4),
 )
 def test_whatever_happens_each_gets_its_own_answer_and_nothing_is_lost_or_done_twice(
@@ -318,13 +345,14 @@ def test_whatever_happens_each_gets_its_own_answer_and_nothing_is_lost_or_done_t
     capacity: int,
     linger: float,
     abreast: int,
+    full: int,
     bad: set[int],
 ) -> None:
     async def story() -> None:
         work = Work(bad=bad)
         work.gate.set()
         group: Grouper[int, str] = Grouper(
-            work, capacity=capacity, width=width, linger=lambda: linger, abreast=abreast
+            work, capacity=capacity, width=width, linger=lambda: linger, abreast=abreast, full=full
         )
         futures: list[asyncio.Future[str]] = []
         left_early: set[int] = set()
@@ -360,7 +388,8 @@ def test_whatever_happens_each_gets_its_own_answer_and_nothing_is_lost_or_done_t
         assert set(work.done) >= set(range(len(futures))) - left_early
         assert set(work.done).isdisjoint(left_early)
         firsts = list(dict.fromkeys(work.done))
-        assert abreast > 1 or firsts == sorted(firsts)
+        assert max(abreast, full) > 1 or firsts == sorted(firsts)
+        assert work.most_at_work <= max(abreast, full)
         assert max(map(len, work.groups), default=0) <= width
         # Twice only where its group had a bad item: then nothing had been done of it.
         again = [item for item in set(work.done) if work.done.count(item) > 1]

@@ -9,6 +9,10 @@ from tracechain.app.ports import AuditStore, EventStore, NewEvent, ScanAnswer, S
 from tracechain.domain.audit import AuditRecord
 from tracechain.domain.scan import Scan
 
+# The next commit is with the store when it ends one, where that is a full one; else those that come
+# meanwhile share it.
+_FULL_ABREAST = 2
+
 
 class GroupedScans:
     """The ScanRecorder: scans that arrive together share a commit."""
@@ -17,7 +21,12 @@ class GroupedScans:
         self, store: ScanStore, *, capacity: int, width: int, linger: Callable[[], float]
     ) -> None:
         self._group: Grouper[Sequence[Scan], list[ScanAnswer]] = Grouper(
-            joined(store.record_scans), capacity=capacity, width=width, linger=linger, weigh=len
+            joined(store.record_scans),
+            capacity=capacity,
+            width=width,
+            linger=linger,
+            full=_FULL_ABREAST,
+            weigh=len,
         )
         self.record = self._group.submit
         self.close = self._group.close

@@ -40,10 +40,10 @@ class Grouper(Generic[I, O]):
     """Gathers items and hands them to `work` in groups; each caller gets the answer to its own.
 
     `capacity` bounds what waits: beyond it `submit` raises ResourceExhausted at once. `width`
-    bounds one group, `abreast` how many of them are at work at once. Both count what `weigh` says
-    of each item; one that exceeds them is taken where nothing waits, and is a group alone.
-    `linger` is asked before each group that is not full how long, in seconds, it shall wait for
-    company.
+    bounds one group. Both count what `weigh` says of each item; one that exceeds them is taken
+    where nothing waits, and is a group alone. `abreast` groups are at work at once, and up to
+    `full` where a full group waits: waiting longer would bring it no company. `linger` is asked
+    before each group that is not full how long, in seconds, it shall wait for company.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Grouper(Generic[I, O]):
         width: int,
         linger: Callable[[], float] = _at_once,
         abreast: int = 1,
+        full: int = 0,
         weigh: Callable[[I], int] = _one,
     ) -> None:
         self._work = work
@@ -64,6 +65,7 @@ class Grouper(Generic[I, O]):
         self._pending: list[tuple[I, asyncio.Future[O]]] = []
         self._waiting = 0
         self._abreast = abreast
+        self._full = max(full, abreast)
         self._workers: set[asyncio.Task[None]] = set()
         # Whether a group was taken since a full queue was last searched for empty places.
         self._moved = True
@@ -77,9 +79,12 @@ class Grouper(Generic[I, O]):
         future: asyncio.Future[O] = asyncio.get_running_loop().create_future()
         self._pending.append((item, future))
         self._waiting += weight
-        if len(self._workers) < self._abreast:
+        if len(self._workers) < self._wanted():
             self._workers.add(asyncio.create_task(self._drain()))
         return future
+
+    def _wanted(self) -> int:
+        return self._full if self._waiting >= self._width else self._abreast
 
     def _make_room(self, weight: int) -> None:
         """Gives the places of callers who left to others; once a group, for it reads them all.
@@ -109,7 +114,7 @@ class Grouper(Generic[I, O]):
 
     async def _drain(self) -> None:
         try:
-            while self._pending:
+            while self._pending and len(self._workers) <= self._wanted():
                 if self._waiting < self._width and (pause := self._linger()):
                     await asyncio.sleep(pause)
                 await self._run(self._take())

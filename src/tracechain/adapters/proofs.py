@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 from tracechain.adapters.crypto_pool import CryptoPool
 from tracechain.adapters.grouping import Grouper, joined
 from tracechain.app.proving import Claimed, Finding, Prover
 
 # Narrow: while one group is being proved, the one before it is being recorded. Two at once for
-# each process of the pool: it has its next work when it ends one.
+# each process of the pool: it has its next work when it ends one. More where they are full, as
+# those of a batch are: an event loop that answers one batch is away for longer than two take.
 _WIDTH = 64
 _ABREAST = 2
+_FULL = 16
 # So many at once are proved where they are: the way to a process and back costs more than these.
 # A loop with time to spare has it for some more.
 _ALONE = 2
@@ -40,14 +42,18 @@ class GroupedProofs:
             width=_WIDTH,
             linger=linger,
             abreast=_ABREAST * pool.processes,
+            full=_FULL * pool.processes,
             weigh=len,
         )
 
     async def prove(self, texts: Sequence[str]) -> Sequence[Finding]:
         """See Prove."""
-        if len(texts) <= _WIDTH:
+        count = len(texts) // _WIDTH
+        if count <= 1:
             return await self._group.submit(texts)
-        parts = [texts[i : i + _WIDTH] for i in range(0, len(texts), _WIDTH)]
+        # Each part is a full group: a rest that is none would wait until all others are done.
+        ends = [len(texts) * i // count for i in range(count + 1)]
+        parts = [texts[first:beyond] for first, beyond in pairwise(ends)]
         found = await asyncio.gather(*[self._group.submit(part) for part in parts])
         return list(chain.from_iterable(found))
 
