@@ -309,8 +309,9 @@ async def test_more_scans_than_the_queue_holds_are_told_to_come_again(
 
 async def test_a_full_queue_in_a_batch_or_a_stream_is_told_as_well(make_world: MakeWorld) -> None:
     async with make_world(scan_queue=5, scan_group=1) as world:
-        lot = await world.lot(quantity=100)
-        codes = await lot.issue(100)
+        # More than one group is proved at once: else a batch is taken whole where nothing waits.
+        lot = await world.lot(quantity=200)
+        codes = await lot.issue(200)
         scans = [verification_pb2.VerifyCodeRequest(code=code.uri) for code in codes]
         error = await refused(
             world.nobody.verification.BatchVerifyCodes(
@@ -324,7 +325,7 @@ async def test_a_full_queue_in_a_batch_or_a_stream_is_told_as_well(make_world: M
                 yield verification_pb2.StreamVerifyCodesRequest(sequence=number, request=scan)
 
         answers = [a async for a in world.nobody.verification.StreamVerifyCodes(asked())]
-        assert sorted(answer.sequence for answer in answers) == list(range(100))
+        assert sorted(answer.sequence for answer in answers) == list(range(200))
         assert {answer.error_reason for answer in answers} <= {"", "QUEUE_FULL"}
         assert any(not answer.error_reason for answer in answers)
 
