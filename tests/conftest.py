@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -10,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import pytest
 import pytest_asyncio
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests.support import grpc_thread
 from tests.support.redis_group import RedisCluster, RedisSentinels
 from tests.support.redis_server import RedisServer, find_redis
 from tests.support.service import running_world
@@ -56,15 +55,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 
 @pytest.fixture(scope="session", autouse=True)
 def grpc_stays() -> None:
-    """The last object of gRPC that is thrown away waits for gRPC's thread, once in a while for
-    ever, wherever garbage is being collected: here none is the last."""
-
-    async def begin() -> None:
-        grpc.aio.init_grpc_aio()
-
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(begin())
-    loop.close()
+    """See tests.support.grpc_thread."""
+    grpc_thread.keep_open()
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from tests.support import grpc_thread
 from tracechain.domain.code import Algorithm, CodeKey
 from tracechain.domain.log import merkle
 from tracechain_client import AsyncClient, Client, RetryPolicy
@@ -371,15 +372,8 @@ class Ask(Protocol):
 
 @pytest.fixture(scope="session", autouse=True)
 def grpc_stays() -> None:
-    """The last object of gRPC that is thrown away waits for gRPC's thread, once in a while for
-    ever, wherever garbage is being collected: here none is the last."""
-
-    async def begin() -> None:
-        grpc.aio.init_grpc_aio()
-
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(begin())
-    loop.close()
+    """See tests.support.grpc_thread."""
+    grpc_thread.keep_open()
 
 
 @pytest.fixture(params=["sync", "async"])
